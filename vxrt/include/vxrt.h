@@ -1,0 +1,199 @@
+/*
+ * vxrt: run unmodified i386 code inside this process, sandboxed.
+ *
+ * Three nouns. An *image* is a guest program plus its verified code: immutable,
+ * shared by any number of boxes and threads. A *box* is one sandbox: a 4 GiB window
+ * of guest memory and one set of guest registers; one thread at a time may use it.
+ * A *trap* says why a run stopped.
+ *
+ * Threads: functions on different boxes may run concurrently; functions on
+ * one box must not, except vx_box_interrupt. Images are thread-safe.
+ */
+#ifndef VXRT_H
+#define VXRT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "format/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vx_image;
+struct vx_box;
+
+/* ---- images ---------------------------------------------------------- */
+
+struct vx_image_options {
+    size_t size;            /* sizeof(struct vx_image_options) */
+    const char *cache_path; /* .vxc for an ELF guest; NULL: none */
+    vx_gaddr load_bias;     /* for ET_DYN guests; page-aligned. 0: the default, 0x56555000 */
+    bool ignore_cache;      /* open a .vxc for its guest only */
+};
+
+/*
+ * Open a guest: an i386 ELF file, or a .vxc file with the guest inside. A cache that
+ * does not match is not an error: the image runs without it and
+ * vx_image_cache_status says why. options may be NULL. On success *image is owned by the
+ * caller (vx_image_close). error may not be NULL; error->offset is a file offset.
+ */
+vx_status vx_image_open(const char *path, const struct vx_image_options *options,
+                        struct vx_image **image, struct vx_error *error);
+/* The same from memory; the bytes are copied. `name` is for messages. */
+vx_status vx_image_open_memory(const void *bytes, size_t size, const char *name,
+                               const struct vx_image_options *options, struct vx_image **image,
+                               struct vx_error *error);
+/* Boxes keep their image alive: it is freed with the last of them. */
+void vx_image_close(struct vx_image *image);
+
+/* VX_OK: a cache is in use; VX_ERR_NOT_FOUND: none given; else why it was refused. */
+vx_status vx_image_cache_status(const struct vx_image *image, struct vx_error *error);
+
+struct vx_image_info {
+    vx_gaddr entry;      /* with load bias */
+    vx_gaddr load_bias;
+    vx_gaddr low, high;  /* [low, high) covers all segments */
+    vx_gaddr phdr;       /* guest address of the program headers, 0 if unmapped */
+    uint16_t phdr_count;
+    bool exec_stack;
+    const char *interp;  /* PT_INTERP or NULL; owned by the image */
+};
+void vx_image_info(const struct vx_image *image, struct vx_image_info *info);
+
+/* ---- boxes ----------------------------------------------------------- */
+
+struct vx_box_options {
+    size_t size;         /* sizeof(struct vx_box_options) */
+    uint64_t max_memory; /* bytes of guest memory mapped at once; 0 = 4 GiB */
+    bool no_dynamic;     /* a path that is not in the cache: VX_TRAP_NOT_CACHED */
+};
+
+/* Make a box with the image's segments mapped. image may be NULL: an empty window.
+ * options may be NULL. The box is owned by the caller. */
+vx_status vx_box_new(struct vx_image *image, const struct vx_box_options *options,
+                     struct vx_box **box, struct vx_error *error);
+/* VX_ERR_BUSY while it runs. */
+vx_status vx_box_free(struct vx_box *box);
+
+struct vx_regs {
+    /* in the order of instruction encoding: eax ecx edx ebx esp ebp esi edi */
+    uint32_t eax, ecx, edx, ebx, esp, ebp, esi, edi;
+    uint32_t eip;
+    uint32_t eflags;
+    uint32_t fs_base, gs_base;
+    uint16_t es, cs, ss, ds, fs, gs; /* selectors as the guest sees them */
+};
+void vx_box_get_regs(const struct vx_box *box, struct vx_regs *regs);
+void vx_box_set_regs(struct vx_box *box, const struct vx_regs *regs);
+/* x87 and SSE state in the 512-byte FXSAVE layout of 32-bit mode. Set masks reserved MXCSR bits. */
+void vx_box_get_fxsave(struct vx_box *box, uint8_t fx[512]);
+void vx_box_set_fxsave(struct vx_box *box, const uint8_t fx[512]);
+
+/* ---- guest memory ---------------------------------------------------- */
+
+enum { VX_PROT_NONE = 0, VX_PROT_EXEC = 1, VX_PROT_WRITE = 2, VX_PROT_READ = 4 };
+
+/* Map zeroed pages at [addr, addr + size): page-aligned, size > 0, not page 0, not past 4 GiB.
+ * Replaces what was there. VX_ERR_RANGE, VX_ERR_MEMORY, VX_ERR_TOO_LARGE (max_memory). */
+vx_status vx_box_map(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot);
+vx_status vx_box_unmap(struct vx_box *box, vx_gaddr addr, uint32_t size);
+/* All pages must be mapped. */
+vx_status vx_box_protect(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot);
+/* Map part of a file privately (copy-on-write), from a page-aligned offset; the file's bytes past its end read as in mmap(2). */
+vx_status vx_box_map_file(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot, int fd, uint64_t offset);
+/* Find a free page-aligned range of `size` bytes, searching down from `below` (0: 0xfffff000). 0 if none. */
+vx_gaddr vx_box_find_free(const struct vx_box *box, uint32_t size, vx_gaddr below);
+/* Protection of the page at addr: VX_PROT_* bits, or -1 if not mapped. */
+int vx_box_page_prot(const struct vx_box *box, vx_gaddr addr);
+/* Copy between host and guest memory. Obeys guest protection (read needs READ, write needs WRITE);
+ * VX_ERR_RANGE if any byte is not accessible, and then nothing is promised about a partial copy. Writes to pages with translated code drop that code. */
+vx_status vx_box_read(struct vx_box *box, vx_gaddr addr, void *dst, size_t size);
+vx_status vx_box_write(struct vx_box *box, vx_gaddr addr, const void *src, size_t size);
+/* As vx_box_write, but ignores guest write protection (loaders, debuggers). */
+vx_status vx_box_poke(struct vx_box *box, vx_gaddr addr, const void *src, size_t size);
+/* Copy a NUL-terminated string, at most size bytes with its NUL. VX_ERR_RANGE, VX_ERR_TOO_LARGE. */
+vx_status vx_box_read_string(struct vx_box *box, vx_gaddr addr, char *dst, size_t size);
+/* Host pointer to [addr, addr+size) if all of it is mapped with at least `prot`, else NULL. Valid until the
+ * mapping changes. The guest can change the bytes at any time it runs. */
+void *vx_box_pointer(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot);
+
+/* ---- running --------------------------------------------------------- */
+
+enum vx_trap_kind {
+    VX_TRAP_SYSCALL = 1,  /* int 0x80; eip is after it */
+    VX_TRAP_PAGE,         /* page fault: address, access; eip at the instruction */
+    VX_TRAP_DIVIDE,       /* #DE */
+    VX_TRAP_UNDEFINED,    /* #UD */
+    VX_TRAP_BREAKPOINT,   /* int3: eip is after it */
+    VX_TRAP_DEBUG,        /* icebp: eip is after it */
+    VX_TRAP_OVERFLOW,     /* into: eip is after it */
+    VX_TRAP_BOUND,        /* #BR */
+    VX_TRAP_X87,          /* #MF */
+    VX_TRAP_SIMD,         /* #XM */
+    VX_TRAP_ALIGNMENT,    /* #AC */
+    VX_TRAP_PROTECTION,   /* #GP: privileged instruction, bad selector, misaligned SSE operand */
+    VX_TRAP_INTERRUPT,    /* int n: vector = n; eip at the instruction */
+    VX_TRAP_LIMIT,        /* time limit reached */
+    VX_TRAP_STOPPED,      /* vx_box_interrupt */
+    VX_TRAP_NOT_CACHED,   /* no_dynamic, and eip is not in the cache */
+    VX_TRAP_ERROR         /* the runtime failed: status says why (memory, a rejected fragment) */
+};
+enum vx_access { VX_ACCESS_READ = 0, VX_ACCESS_WRITE = 1, VX_ACCESS_EXEC = 2 };
+
+struct vx_trap {
+    enum vx_trap_kind kind;
+    vx_gaddr eip;      /* as in the registers */
+    vx_gaddr address;  /* PAGE: what was accessed (first byte reported by the processor) */
+    uint8_t access;    /* PAGE: enum vx_access */
+    bool is_protection;/* PAGE: the page is mapped, but not for this access */
+    uint8_t vector;    /* INTERRUPT: n; else the processor's vector */
+    vx_status status;  /* ERROR */
+    uint32_t detail;   /* ERROR with VX_ERR_REJECTED: verifier rule */
+};
+
+/*
+ * Run from the box's registers until a trap. The registers then hold the exact
+ * guest state. Never returns VX_OK-less silently: the trap always says why.
+ * VX_ERR_BUSY if it runs already. May be called again to go on.
+ */
+vx_status vx_box_run(struct vx_box *box, struct vx_trap *trap);
+
+/* Stop the box at the next instruction boundary, from any thread or signal handler: the current run (or, if none, the
+ * next) ends with VX_TRAP_STOPPED. Async-signal-safe. Requests do not add up. */
+void vx_box_interrupt(struct vx_box *box);
+/* Wall-clock time that runs may take in all from now on, in nanoseconds; then VX_TRAP_LIMIT. 0: no limit. */
+vx_status vx_box_set_time_limit(struct vx_box *box, uint64_t nanoseconds);
+
+const char *vx_trap_name(enum vx_trap_kind kind);
+
+/* ---- what happened --------------------------------------------------- */
+
+struct vx_stats {
+    uint64_t open_ns;            /* opening the image: read, check, map */
+    uint64_t load_ns, verify_ns; /* inflating and verifying cache chunks */
+    uint64_t chunks_loaded;
+    uint64_t cache_lookups;      /* table misses answered from the cache */
+    uint64_t dynamic_lookups;    /* table misses answered from code translated before */
+    uint64_t units_translated;   /* at run time */
+    uint64_t guest_bytes_translated;
+    uint64_t translate_ns;
+    uint64_t dispatches;         /* exits to the dispatcher of all kinds */
+    uint64_t return_misses;
+    uint64_t helpers;
+    uint64_t traps;
+    uint64_t code_invalidations;
+};
+void vx_box_stats(const struct vx_box *box, struct vx_stats *stats);
+
+/* Guest addresses (before load bias) where run-time translation began since the box was made: for profiles. Owned by the box. */
+const vx_gaddr *vx_box_profile(const struct vx_box *box, size_t *count);
+
+const char *vx_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
