@@ -153,6 +153,7 @@ enum vx_event {
     VX_EVENT_VERR_VERW,    /* operand bit 3 = verw, 4-6 GPR, 8 = memory at EA */
     VX_EVENT_FAR_JUMP,     /* r10d = offset; operand = selector; */
     VX_EVENT_FAR_CALL,     /* r10d = offset; operand = selector; */
+    VX_EVENT_MASKMOV,      /* maskmovq, maskmovdqu: r10d = EDI + segment base; operand bits 0-7 ModRM, 8 = xmm */
     VX_EVENT_FAR_RET,      /* r10d = imm16 | iret << 16; o16 */
 };
 

@@ -23,6 +23,8 @@ struct vxt_span {
 struct vxt_input {
     const struct vxt_span *spans; /* sorted, disjoint, not adjacent */
     size_t span_count;
+    const struct vxt_span *data;  /* readable file-backed bytes, for jump tables; none: no speculation */
+    size_t data_count;
     const vx_gaddr *seeds; /* where execution may arrive; outside spans: ignored */
     size_t seed_count;
     uint32_t max_insns;    /* stop discovering after about so many; 0 = no limit */

@@ -1,0 +1,140 @@
+/*
+ * vxc compile: guest ELF -> verified .vxc file.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "format/sandbox.h"
+#include "vxc/cli/cli.h"
+
+#define DEFAULT_LEVEL 6
+
+struct options {
+    const char *output, *guest;
+    const char **profiles;
+    size_t profile_count;
+    unsigned threads;
+    int level;
+    bool is_detached;
+};
+
+static bool parse_number(const char *text, long low, long high, long *value)
+{
+    char *end;
+    *value = strtol(text, &end, 10);
+    return *text && !*end && *value >= low && *value <= high;
+}
+
+/* EXIT_GOOD, or the exit code of a usage error. */
+static int parse(int argc, char **argv, struct options *options)
+{
+    long number;
+    for (int i = 0; i < argc; i++) {
+        const char *argument = argv[i], *value = NULL;
+        bool takes_value = !strcmp(argument, "-o") || !strcmp(argument, "-j") ||
+                           !strcmp(argument, "--level") || !strcmp(argument, "--profile");
+        if (takes_value && !(value = i + 1 < argc ? argv[++i] : NULL))
+            return usage_error("compile", "%s needs a value", argument);
+        if (!strcmp(argument, "-o")) {
+            options->output = value;
+        } else if (!strcmp(argument, "-j")) {
+            if (!parse_number(value, 1, 1024, &number))
+                return usage_error("compile", "-j wants a number from 1 to 1024");
+            options->threads = (unsigned)number;
+        } else if (!strcmp(argument, "--level")) {
+            if (!parse_number(value, 0, 9, &number))
+                return usage_error("compile", "--level wants a number from 0 to 9");
+            options->level = (int)number;
+        } else if (!strcmp(argument, "--profile")) {
+            options->profiles[options->profile_count++] = value;
+        } else if (!strcmp(argument, "--detached")) {
+            options->is_detached = true;
+        } else if (argument[0] == '-' && argument[1]) {
+            return usage_error("compile", "unknown option '%s'", argument);
+        } else if (options->guest) {
+            return usage_error("compile", "more than one guest: '%s'", argument);
+        } else {
+            options->guest = argument;
+        }
+    }
+    return options->guest ? EXIT_GOOD : usage_error("compile", "no guest given");
+}
+
+static int write_cache(const struct options *options, const char *path, const struct file *guest,
+                       const struct translation *translation)
+{
+    const struct vxt_output *output = &translation->output;
+    struct vx_error error = { 0 };
+    struct vxf_content content = {
+        .meta = { .guest_size = guest->size, .translator_hash = VX_TRANSLATOR_HASH,
+                  .contract = VX_CONTRACT_VERSION, .cpu_features = translation->cpu_features,
+                  .relocatable = translation->elf.is_dyn, .guest_code_bytes = output->guest_code_bytes,
+                  .guest_insns = output->guest_insns },
+        .guest = options->is_detached ? NULL : guest->bytes,
+        .code = output->code, .zone_size = output->code_size,
+        .chunks = output->chunks, .chunk_count = output->chunk_count,
+        .entries = output->entries, .entry_count = output->entry_count,
+        .rows = output->rows, .row_count = output->row_count,
+        .relocs = output->relocs, .reloc_count = translation->elf.is_dyn ? output->reloc_count : 0,
+        .pages = translation->pages, .page_count = translation->page_count,
+    };
+    vxf_hash128(guest->bytes, guest->size, content.meta.guest_hash);
+    vx_status status = vxf_write(path, &content, options->level, options->threads, &error);
+    return status == VX_OK ? EXIT_GOOD : complain_file(path, status, &error);
+}
+
+int command_compile(int argc, char **argv)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    struct options options = { .level = DEFAULT_LEVEL, .threads = processors > 0 ? (unsigned)processors : 1 };
+    struct file guest = { 0 };
+    struct translation translation;
+    vx_gaddr *extra = NULL;
+    size_t extra_count = 0;
+    uint64_t hash[2];
+    char *default_output = NULL;
+    options.profiles = calloc((size_t)argc + 1, sizeof *options.profiles);
+    if (!options.profiles) {
+        complain("out of memory");
+        return EXIT_SYSTEM;
+    }
+    int code = parse(argc, argv, &options);
+    if (code != EXIT_GOOD)
+        goto done;
+    if (!options.output) {
+        if (asprintf(&default_output, "%s.vxc", strcmp(options.guest, "-") ? options.guest : "guest") < 0) {
+            default_output = NULL;
+            complain("out of memory");
+            code = EXIT_SYSTEM;
+            goto done;
+        }
+        options.output = default_output;
+    }
+    if (!strcmp(options.output, "-") && isatty(STDOUT_FILENO)) {
+        code = usage_error("compile", "will not write a cache to a terminal");
+        goto done;
+    }
+    if (!read_file(options.guest, &guest)) {
+        code = EXIT_SYSTEM;
+        goto done;
+    }
+    vxf_hash128(guest.bytes, guest.size, hash);
+    for (size_t i = 0; i < options.profile_count && code == EXIT_GOOD; i++)
+        code = read_profile(options.profiles[i], hash, &extra, &extra_count);
+    if (code != EXIT_GOOD)
+        goto done;
+    struct translate_options how = { .threads = options.threads, .extra = extra, .extra_count = extra_count };
+    code = translate_guest(options.guest, &guest, &how, &translation);
+    if (code != EXIT_GOOD)
+        goto done;
+    code = write_cache(&options, options.output, &guest, &translation);
+    translation_free(&translation);
+done:
+    free(extra);
+    free(guest.bytes);
+    free(options.profiles);
+    free(default_output);
+    return code;
+}

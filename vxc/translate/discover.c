@@ -1,0 +1,493 @@
+/*
+ * Code discovery: from seeds through direct flow, then what the code names
+ * (immediates, displacements, jump tables), then the gaps.
+ *
+ * Translating bytes that are never run is harmless; missing some only costs a
+ * translation at run time. Each pass is less sure than the one before; where
+ * two instruction streams overlap, the surer one keeps its place.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vxc/translate/code.h"
+
+struct vxt_page {
+    uint32_t number;
+    uint8_t mark[VX_PAGE_BYTES];
+    uint32_t index[VX_PAGE_BYTES];
+};
+
+struct work {
+    struct vxt_program *program;
+    vx_gaddr *queue;
+    size_t head, count, capacity;
+    size_t rec_capacity;
+    vx_gaddr *got; /* values that pc-relative code computes as its base */
+    size_t got_count;
+    vx_gaddr *tables; /* candidate jump tables */
+    size_t table_count, table_capacity, table_done;
+    uint8_t pass;
+    bool failed;
+};
+
+#define MAX_GOT 16
+#define MAX_TABLE_WORDS 4096
+
+const uint8_t *vxt_bytes(const struct vxt_input *input, vx_gaddr addr, uint32_t *available)
+{
+    size_t low = 0, high = input->span_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        const struct vxt_span *span = &input->spans[middle];
+        if (addr < span->addr)
+            high = middle;
+        else if (addr - span->addr >= span->size)
+            low = middle + 1;
+        else {
+            *available = span->size - (addr - span->addr);
+            return span->bytes + (addr - span->addr);
+        }
+    }
+    *available = 0;
+    return NULL;
+}
+
+static struct vxt_page *page_lookup(const struct vxt_program *program, uint32_t number)
+{
+    if (program->page_slots == 0)
+        return NULL;
+    size_t slot = number * 0x9e3779b1u & (program->page_slots - 1);
+    while (program->pages[slot] && program->pages[slot]->number != number)
+        slot = (slot + 1) & (program->page_slots - 1);
+    return program->pages[slot];
+}
+
+static bool page_grow(struct vxt_program *program)
+{
+    size_t slots = program->page_slots ? program->page_slots * 2 : 16;
+    struct vxt_page **pages = calloc(slots, sizeof *pages);
+    if (!pages)
+        return false;
+    for (size_t i = 0; i < program->page_slots; i++) {
+        struct vxt_page *page = program->pages[i];
+        if (!page)
+            continue;
+        size_t slot = page->number * 0x9e3779b1u & (slots - 1);
+        while (pages[slot])
+            slot = (slot + 1) & (slots - 1);
+        pages[slot] = page;
+    }
+    free(program->pages);
+    program->pages = pages;
+    program->page_slots = slots;
+    return true;
+}
+
+static struct vxt_page *page_get(struct work *work, vx_gaddr addr)
+{
+    struct vxt_program *program = work->program;
+    uint32_t number = addr / VX_PAGE_BYTES;
+    if (program->last && program->last->number == number)
+        return program->last;
+    struct vxt_page *page = page_lookup(program, number);
+    if (!page) {
+        if (program->page_count * 2 >= program->page_slots && !page_grow(program))
+            return NULL;
+        page = calloc(1, sizeof *page);
+        if (!page)
+            return NULL;
+        page->number = number;
+        size_t slot = number * 0x9e3779b1u & (program->page_slots - 1);
+        while (program->pages[slot])
+            slot = (slot + 1) & (program->page_slots - 1);
+        program->pages[slot] = page;
+        program->page_count++;
+    }
+    program->last = page;
+    return page;
+}
+
+uint32_t vxt_find(const struct vxt_program *program, vx_gaddr addr)
+{
+    struct vxt_page *page = page_lookup(program, addr / VX_PAGE_BYTES);
+    if (!page || !(page->mark[addr % VX_PAGE_BYTES] & MARK_START))
+        return VXT_NO_INDEX;
+    return page->index[addr % VX_PAGE_BYTES];
+}
+
+static void push(struct work *work, vx_gaddr addr)
+{
+    if (work->count == work->capacity) {
+        size_t capacity = work->capacity ? work->capacity * 2 : 256;
+        vx_gaddr *queue = realloc(work->queue, capacity * sizeof *queue);
+        if (!queue) {
+            work->failed = true;
+            return;
+        }
+        work->queue = queue;
+        work->capacity = capacity;
+    }
+    work->queue[work->count++] = addr;
+}
+
+/* Note that execution may arrive at addr; queue it if it is new. */
+static void leader(struct work *work, vx_gaddr addr)
+{
+    uint32_t available;
+    if (!vxt_bytes(work->program->input, addr, &available))
+        return;
+    struct vxt_page *page = page_get(work, addr);
+    if (!page) {
+        work->failed = true;
+        return;
+    }
+    uint8_t *mark = &page->mark[addr % VX_PAGE_BYTES];
+    if (!(*mark & MARK_LEADER)) {
+        *mark |= MARK_LEADER;
+        if (!(*mark & MARK_START))
+            push(work, addr);
+    }
+}
+
+static uint8_t flow_of(const struct vxt_insn *insn)
+{
+    switch (insn->klass) {
+    case VXT_UD: case VXT_GP: case VXT_TRUNC: case VXT_FAR_E:
+    case VXT_FAR_JMP: case VXT_FAR_RET:
+        return FLOW_STOP;
+    case VXT_CALL:
+        return FLOW_CALL;
+    case VXT_CALL_E:
+        return FLOW_CALL_IND;
+    case VXT_JMP:
+        return FLOW_JUMP;
+    case VXT_JMP_E: case VXT_RET:
+        return FLOW_JUMP_IND;
+    case VXT_JCC: case VXT_LOOP: case VXT_LOOPE: case VXT_LOOPNE: case VXT_JCXZ:
+        return FLOW_BRANCH;
+    case VXT_ENTER:
+        return insn->imm2 & 31 || insn->osize16 ? FLOW_EVENT : FLOW_NEXT;
+    case VXT_STRING:
+        return insn->addr16 || insn->seg >= 4 ? FLOW_EVENT : FLOW_NEXT;
+    case VXT_PASS:
+        return insn->map == 1 && insn->opcode == 0xf7 ? FLOW_EVENT : FLOW_NEXT; /* maskmov */
+    case VXT_INT: case VXT_INT3: case VXT_INTO: case VXT_INT1: case VXT_PUSHF: case VXT_POPF:
+    case VXT_PUSH_SEG: case VXT_POP_SEG: case VXT_BOUND: case VXT_LOAD_FAR: case VXT_MOV_FROM_SEG:
+    case VXT_MOV_TO_SEG: case VXT_DAA: case VXT_DAS: case VXT_AAA: case VXT_AAS: case VXT_AAM:
+    case VXT_AAD: case VXT_SALC: case VXT_CPUID: case VXT_XGETBV: case VXT_RDTSCP: case VXT_ARPL:
+    case VXT_LAR: case VXT_LSL: case VXT_VERR: case VXT_VERW: case VXT_FAR_CALL: case VXT_FNSTENV:
+    case VXT_FLDENV: case VXT_FNSAVE: case VXT_FRSTOR: case VXT_FXSAVE: case VXT_FXRSTOR:
+        return FLOW_EVENT;
+    default:
+        return FLOW_NEXT;
+    }
+}
+
+/* A call whose only effect is to fetch an address: to the next instruction, or to "mov (%esp),%reg; ret". */
+static bool is_thunk_call(const struct vxt_input *input, const struct vxt_insn *insn)
+{
+    if (insn->klass != VXT_CALL || insn->osize16)
+        return false;
+    if (insn->target == insn->addr + insn->length)
+        return true;
+    uint32_t available;
+    const uint8_t *code = vxt_bytes(input, insn->target, &available);
+    return code && available >= 4 && code[0] == 0x8b && (code[1] & 0xc7) == 0x04 &&
+           code[1] != 0x24 && code[2] == 0x24 && code[3] == 0xc3;
+}
+
+static void note_got(struct work *work, vx_gaddr value)
+{
+    for (size_t i = 0; i < work->got_count; i++)
+        if (work->got[i] == value)
+            return;
+    if (work->got_count < MAX_GOT)
+        work->got[work->got_count++] = value;
+}
+
+static void note_table(struct work *work, vx_gaddr addr)
+{
+    if (work->table_count == work->table_capacity) {
+        size_t capacity = work->table_capacity ? work->table_capacity * 2 : 256;
+        vx_gaddr *tables = realloc(work->tables, capacity * sizeof *tables);
+        if (!tables) {
+            work->failed = true;
+            return;
+        }
+        work->tables = tables;
+        work->table_capacity = capacity;
+    }
+    work->tables[work->table_count++] = addr;
+}
+
+/* Constants in an instruction that may be code addresses or jump tables. */
+static void note_constants(struct work *work, const struct vxt_insn *insn)
+{
+    if (insn->is_mem && !insn->addr16 && insn->disp)
+        note_table(work, (vx_gaddr)insn->disp);
+    if (insn->imm_size == 4 && insn->imm)
+        note_table(work, insn->imm);
+}
+
+/* Record one instruction. NULL if memory is out. */
+static struct vxt_rec *add_rec(struct work *work, const struct vxt_insn *insn)
+{
+    struct vxt_program *program = work->program;
+    if (program->count == work->rec_capacity) {
+        size_t capacity = work->rec_capacity ? work->rec_capacity * 2 : 256;
+        struct vxt_rec *recs = realloc(program->recs, capacity * sizeof *recs);
+        if (!recs)
+            return NULL;
+        program->recs = recs;
+        work->rec_capacity = capacity;
+    }
+    struct vxt_rec *rec = &program->recs[program->count++];
+    *rec = (struct vxt_rec){ .addr = insn->addr, .target = insn->target, .length = insn->length,
+                             .flow = flow_of(insn), .pass = work->pass,
+                             .flags_read = insn->flags_read, .flags_written = insn->flags_written };
+    return rec;
+}
+
+static bool is_full(const struct work *work)
+{
+    const struct vxt_input *input = work->program->input;
+    return input->max_insns && work->program->count >= input->max_insns;
+}
+
+/* Decode from addr until flow ends or meets known instructions. */
+static void walk(struct work *work, vx_gaddr addr)
+{
+    const struct vxt_input *input = work->program->input;
+    bool after_thunk = false;
+    vx_gaddr thunk_return = 0;
+    while (!work->failed) {
+        uint32_t available;
+        const uint8_t *bytes = vxt_bytes(input, addr, &available);
+        struct vxt_page *page = bytes ? page_get(work, addr) : NULL;
+        if (!page) {
+            work->failed |= bytes != NULL;
+            return;
+        }
+        uint8_t *mark = &page->mark[addr % VX_PAGE_BYTES];
+        if (*mark & MARK_START || is_full(work))
+            return;
+        struct vxt_insn insn;
+        vxt_decode(bytes, available, addr, &insn);
+        if (insn.klass == VXT_TRUNC)
+            return;
+        struct vxt_rec *rec = add_rec(work, &insn);
+        if (!rec) {
+            work->failed = true;
+            return;
+        }
+        *mark |= MARK_START;
+        if (after_thunk && insn.klass == VXT_PASS && insn.map == 0 && insn.imm_size == 4)
+            note_got(work, thunk_return + insn.imm);
+        after_thunk = false;
+        if (input->data_count)
+            note_constants(work, &insn);
+        vx_gaddr next = addr + insn.length;
+        switch (rec->flow) {
+        case FLOW_CALL:
+            if (is_thunk_call(input, &insn)) {
+                rec->mark |= MARK_THUNK;
+                rec->flow = FLOW_NEXT;
+                after_thunk = true;
+                thunk_return = next;
+                break;
+            }
+            if (input->follow_calls)
+                leader(work, insn.target);
+            leader(work, next);
+            break;
+        case FLOW_CALL_IND: case FLOW_EVENT:
+            leader(work, next);
+            break;
+        case FLOW_BRANCH:
+            leader(work, insn.target);
+            leader(work, next);
+            break;
+        case FLOW_JUMP:
+            leader(work, insn.target);
+            return;
+        case FLOW_JUMP_IND: case FLOW_STOP:
+            return;
+        default:
+            break;
+        }
+        if (input->single)
+            return;
+        addr = next;
+    }
+}
+
+static void drain(struct work *work)
+{
+    while (work->head < work->count && !work->failed && !is_full(work))
+        walk(work, work->queue[work->head++]);
+    work->head = work->count = 0;
+}
+
+static bool in_code(const struct vxt_input *input, vx_gaddr addr)
+{
+    uint32_t available;
+    return vxt_bytes(input, addr, &available) != NULL;
+}
+
+static bool data_word(const struct vxt_input *input, vx_gaddr addr, uint32_t *word)
+{
+    for (size_t i = 0; i < input->data_count; i++) {
+        const struct vxt_span *span = &input->data[i];
+        if (addr - span->addr < span->size && span->size - (addr - span->addr) >= 4) {
+            memcpy(word, span->bytes + (addr - span->addr), 4);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Follow a table whose entries are base + word, as long as they lead into code. */
+static void read_table(struct work *work, vx_gaddr table, vx_gaddr base)
+{
+    const struct vxt_input *input = work->program->input;
+    uint32_t word;
+    for (unsigned i = 0; i < MAX_TABLE_WORDS && data_word(input, table + 4 * i, &word); i++) {
+        if (word == 0 || !in_code(input, base + word))
+            break;
+        leader(work, base + word);
+    }
+}
+
+/* A constant: itself a code address, or a table of absolute, base-relative or table-relative entries. */
+static void try_constant(struct work *work, vx_gaddr value)
+{
+    const struct vxt_input *input = work->program->input;
+    uint32_t word;
+    if (in_code(input, value))
+        leader(work, value);
+    if (!data_word(input, value, &word))
+        return;
+    read_table(work, value, 0);
+    read_table(work, value, value);
+    for (size_t i = 0; i < work->got_count; i++)
+        read_table(work, value, work->got[i]);
+}
+
+static int compare_gaddr(const void *a, const void *b)
+{
+    vx_gaddr left = *(const vx_gaddr *)a, right = *(const vx_gaddr *)b;
+    return (left > right) - (left < right);
+}
+
+/* Passes over the constants seen, until nothing new turns up. */
+static void follow_constants(struct work *work)
+{
+    for (unsigned round = 0; round < 8 && work->table_count && !work->failed; round++) {
+        vx_gaddr *tables = work->tables;
+        size_t count = work->table_count;
+        work->tables = NULL;
+        work->table_count = work->table_capacity = 0;
+        qsort(tables, count, sizeof *tables, compare_gaddr);
+        for (size_t i = 0; i < count; i++) {
+            if (i && tables[i] == tables[i - 1])
+                continue;
+            try_constant(work, tables[i]);
+            for (size_t g = 0; g < work->got_count; g++)
+                try_constant(work, work->got[g] + tables[i]);
+        }
+        free(tables);
+        drain(work);
+    }
+}
+
+/* Undiscovered bytes between known code: translate them if they decode cleanly up to the next known
+ * instruction or the end of the span. Padding is skipped. */
+static void sweep_gaps(struct work *work)
+{
+    const struct vxt_input *input = work->program->input;
+    for (size_t s = 0; s < input->span_count; s++) {
+        const struct vxt_span *span = &input->spans[s];
+        uint32_t offset = 0;
+        while (offset < span->size && !work->failed) {
+            vx_gaddr addr = span->addr + offset;
+            uint32_t index = vxt_find(work->program, addr);
+            struct vxt_insn insn;
+            vxt_decode(span->bytes + offset, span->size - offset, addr, &insn);
+            uint8_t first = span->bytes[offset];
+            bool is_padding = first == 0x90 || first == 0xcc || first == 0 || insn.klass == VXT_NOP_E ||
+                              insn.klass == VXT_UD || insn.klass == VXT_GP || insn.klass == VXT_TRUNC;
+            if (index == VXT_NO_INDEX && !is_padding) {
+                leader(work, addr);
+                drain(work);
+            }
+            offset += insn.klass == VXT_UD || insn.klass == VXT_GP || insn.klass == VXT_TRUNC
+                          ? 1 : insn.length;
+        }
+    }
+}
+
+static int compare_rec(const void *a, const void *b)
+{
+    const struct vxt_rec *left = a, *right = b;
+    return (left->addr > right->addr) - (left->addr < right->addr);
+}
+
+/* Sort by address, publish indices and leader marks, and set aside what overlaps surer code. */
+static void finish(struct work *work)
+{
+    struct vxt_program *program = work->program;
+    qsort(program->recs, program->count, sizeof *program->recs, compare_rec);
+    for (size_t i = 0; i < program->count; i++) {
+        struct vxt_rec *rec = &program->recs[i];
+        struct vxt_page *page = page_get(work, rec->addr);
+        page->index[rec->addr % VX_PAGE_BYTES] = (uint32_t)i;
+        rec->mark |= page->mark[rec->addr % VX_PAGE_BYTES];
+    }
+    /* an instruction gives way to a surer one that starts inside it, and to a kept one that it starts inside of */
+    uint64_t kept_end = 0;
+    for (size_t i = 0; i < program->count; i++) {
+        struct vxt_rec *rec = &program->recs[i];
+        uint64_t end = (uint64_t)rec->addr + rec->length;
+        rec->deferred = rec->addr < kept_end;
+        for (size_t j = i + 1; j < program->count && program->recs[j].addr < end; j++)
+            if (program->recs[j].pass < rec->pass)
+                rec->deferred = true;
+        if (!rec->deferred)
+            kept_end = end;
+    }
+}
+
+vx_status vxt_discover(const struct vxt_input *input, struct vxt_program *program)
+{
+    vx_gaddr got[MAX_GOT];
+    *program = (struct vxt_program){ .input = input };
+    struct work work = { .program = program, .got = got };
+    for (size_t i = 0; i < input->seed_count && !input->single; i++)
+        leader(&work, input->seeds[i]);
+    drain(&work);
+    if (input->single) {
+        walk(&work, input->seeds[0]);
+        if (program->count)
+            program->recs[0].mark |= MARK_LEADER;
+    } else if (input->data_count) {
+        work.pass = 1;
+        follow_constants(&work);
+        work.pass = 2;
+        sweep_gaps(&work);
+        work.pass = 3;
+        follow_constants(&work);
+    }
+    finish(&work);
+    free(work.queue);
+    free(work.tables);
+    return work.failed ? VX_ERR_MEMORY : VX_OK;
+}
+
+void vxt_program_free(struct vxt_program *program)
+{
+    for (size_t i = 0; i < program->page_slots; i++)
+        free(program->pages[i]);
+    free(program->pages);
+    free(program->recs);
+    *program = (struct vxt_program){ 0 };
+}
