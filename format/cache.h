@@ -21,6 +21,8 @@
 #define VXF_CHUNK_LIMIT (1u << 20) /* bytes of host code in one chunk */
 #define VXF_GUEST_LIMIT (1u << 30) /* bytes of guest file */
 
+#define VXF_DEFAULT_LEVEL 6        /* smallest for practical purposes; inflates as fast as the others */
+
 /* A chunk: [host, host + size) of the zone. host is a multiple of VX_PAGE_BYTES. */
 struct vxf_chunk {
     uint32_t host;
@@ -35,7 +37,7 @@ struct vxf_entry {
 
 /*
  * Fault map row. Rows of a chunk are sorted by host; a row holds from its
- * host offset up to the next row's. `guest` is the instruction that the
+ * host offset up to the next row's; of several rows at one offset the last holds. `guest` is the instruction that the
  * host code there stands for; guest ESP = r14d + esp_delta (mod 2^32).
  *
  * VXF_ROW_INSN: at exactly `host`, the whole guest state is that before the

@@ -61,6 +61,7 @@ struct vxe_elf {
     uint32_t symtab_off, symtab_count, strtab_off, strtab_size;
     uint32_t dynsym_off, dynsym_count, dynstr_off, dynstr_size;
     uint32_t dyn_off, dyn_count;
+    uint32_t rel_off, rel_count, jmprel_off, jmprel_count;
 };
 
 /* Parse and check. error->offset is a file offset. No allocation. */

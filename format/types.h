@@ -61,6 +61,7 @@ typedef uint32_t vx_gaddr;
     X(VX_ERR_VXC_NO_GUEST, 56, "detached cache: the guest file is needed")    \
     X(VX_ERR_VXC_STALE, 57, "made by another translator or with other options") \
     X(VX_ERR_VXC_META, 58, "malformed metadata")                              \
+    X(VX_ERR_VXC_PAGES, 59, "malformed guest page table")                     \
     /* 70..79: verdicts */                                                    \
     X(VX_ERR_REJECTED, 70, "rejected by the verifier")                        \
     X(VX_ERR_MISMATCH, 71, "code differs from a fresh translation")           \
