@@ -294,6 +294,8 @@ static void walk(struct work *work, vx_gaddr addr)
                 rec->flow = FLOW_NEXT;
                 after_thunk = true;
                 thunk_return = next;
+                if (insn.target != next) /* the unit depends on its bytes */
+                    leader(work, insn.target);
                 break;
             }
             if (input->follow_calls)

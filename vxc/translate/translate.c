@@ -197,6 +197,30 @@ static vx_status collect(struct job *job, uint32_t zone_base, uint32_t zone_end,
     return VX_OK;
 }
 
+/* Every page that the code depends on: a change there makes it stale. */
+static vx_status collect_pages(const struct vxt_program *program, struct vxt_output *out)
+{
+    size_t capacity = 0;
+    for (size_t i = 0; i < program->count; i++) {
+        const struct vxt_rec *rec = &program->recs[i];
+        uint32_t first = rec->addr / VX_PAGE_BYTES;
+        uint32_t last = (rec->addr + rec->length - 1u) / VX_PAGE_BYTES;
+        for (uint32_t page = first; page <= last; page++) {
+            if (out->page_count && out->pages[out->page_count - 1] >= page * VX_PAGE_BYTES)
+                continue;
+            if (out->page_count == capacity) {
+                capacity = capacity ? capacity * 2 : 16;
+                vx_gaddr *grown = realloc(out->pages, capacity * sizeof *grown);
+                if (!grown)
+                    return VX_ERR_MEMORY;
+                out->pages = grown;
+            }
+            out->pages[out->page_count++] = page * VX_PAGE_BYTES;
+        }
+    }
+    return VX_OK;
+}
+
 vx_status vxt_translate(const struct vxt_input *input, struct vxt_output *output)
 {
     struct vxt_program program;
@@ -222,6 +246,8 @@ vx_status vxt_translate(const struct vxt_input *input, struct vxt_output *output
         status = VX_ERR_TOO_LARGE;
     if (status == VX_OK)
         status = collect(&job, input->zone_base, zone_end, output);
+    if (status == VX_OK)
+        status = collect_pages(&program, output);
 done:
     for (size_t i = 0; i < job.chunk_count; i++)
         vxt_chunk_free(&job.chunks[i]);
@@ -240,5 +266,6 @@ void vxt_output_free(struct vxt_output *output)
     free(output->entries);
     free(output->rows);
     free(output->relocs);
+    free(output->pages);
     *output = (struct vxt_output){ 0 };
 }

@@ -47,6 +47,8 @@ struct vxt_output {
     size_t row_count;
     struct vxf_reloc *relocs;
     size_t reloc_count;
+    vx_gaddr *pages; /* addresses of the guest pages that hold bytes of what was translated; sorted */
+    size_t page_count;
     uint32_t guest_code_bytes, guest_insns;
 };
 
