@@ -61,7 +61,7 @@ struct vxe_elf {
     uint32_t symtab_off, symtab_count, strtab_off, strtab_size;
     uint32_t dynsym_off, dynsym_count, dynstr_off, dynstr_size;
     uint32_t dyn_off, dyn_count;
-    uint32_t rel_off, rel_count, jmprel_off, jmprel_count;
+    uint32_t rel_off, rel_count, jmprel_off, jmprel_count, relr_off, relr_count;
 };
 
 /* Parse and check. error->offset is a file offset. No allocation. */
@@ -73,6 +73,13 @@ bool vxe_symbol(const struct vxe_elf *elf, bool dynamic, uint32_t index, struct 
 
 /* Relocations of DT_REL and DT_JMPREL, one after the other. False past the end. */
 bool vxe_reloc(const struct vxe_elf *elf, uint32_t index, struct vxe_reloc *out);
+
+/* Relative relocations in the compact form of DT_RELR: the next address that one applies to, false at the end.
+ * Start with a zeroed walk. */
+struct vxe_relr_walk {
+    uint32_t index, base, bits;
+};
+bool vxe_relr(const struct vxe_elf *elf, struct vxe_relr_walk *walk, vx_gaddr *where);
 
 /* Value of a dynamic tag, false if absent. */
 bool vxe_dynamic(const struct vxe_elf *elf, int32_t tag, uint32_t *value);

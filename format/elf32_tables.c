@@ -125,21 +125,21 @@ bool vxe_dynamic(const struct vxe_elf *elf, int32_t tag, uint32_t *value)
     return false;
 }
 
-/* A table of relocations given by three tags. Absent is fine; half is not. */
+/* A table of relocations given by two tags. Absent is fine; half is not. */
 static const char *find_relocs(const struct vxe_elf *elf, int32_t tag, int32_t size_tag,
-                               uint32_t *offset, uint32_t *count)
+                               uint32_t element, uint32_t *offset, uint32_t *count)
 {
     uint32_t addr, size;
     struct table t;
     bool has_size = vxe_dynamic(elf, size_tag, &size);
     if (!vxe_dynamic(elf, tag, &addr) || (has_size && !size))
         return NULL;
-    if (!has_size || size % sizeof(Elf32_Rel))
+    if (!has_size || size % element)
         return "relocation table has no size, or not that of whole entries";
     if (!locate(elf, addr, size, &t))
         return "relocation table lies outside the file";
     *offset = t.offset;
-    *count = size / (uint32_t)sizeof(Elf32_Rel);
+    *count = size / element;
     return NULL;
 }
 
@@ -221,6 +221,8 @@ static const char *check_sizes(const struct vxe_elf *elf)
         return "symbols of an unknown size";
     if (vxe_dynamic(elf, DT_RELENT, &value) && value != sizeof(Elf32_Rel))
         return "relocations of an unknown size";
+    if (vxe_dynamic(elf, DT_RELRENT, &value) && value != sizeof(Elf32_Relr))
+        return "compact relocations of an unknown size";
     if (vxe_dynamic(elf, DT_PLTREL, &value) && value != DT_REL)
         return "PLT relocations of an unknown kind";
     return NULL;
@@ -255,9 +257,14 @@ vx_status vxe_read_dynamic(struct vxe_elf *elf, vx_gaddr addr, uint32_t size,
     if (!wrong)
         wrong = check_sizes(elf);
     if (!wrong)
-        wrong = find_relocs(elf, DT_REL, DT_RELSZ, &elf->rel_off, &elf->rel_count);
+        wrong = find_relocs(elf, DT_REL, DT_RELSZ, sizeof(Elf32_Rel), &elf->rel_off,
+                            &elf->rel_count);
     if (!wrong)
-        wrong = find_relocs(elf, DT_JMPREL, DT_PLTRELSZ, &elf->jmprel_off, &elf->jmprel_count);
+        wrong = find_relocs(elf, DT_JMPREL, DT_PLTRELSZ, sizeof(Elf32_Rel), &elf->jmprel_off,
+                            &elf->jmprel_count);
+    if (!wrong)
+        wrong = find_relocs(elf, DT_RELR, DT_RELRSZ, sizeof(Elf32_Relr), &elf->relr_off,
+                            &elf->relr_count);
     if (!wrong)
         wrong = find_symbols(elf);
     return wrong ? vxi_fail(error, VX_ERR_ELF_DYNAMIC, t.offset, "dynamic section: %s", wrong)
@@ -311,5 +318,31 @@ bool vxe_reloc(const struct vxe_elf *elf, uint32_t index, struct vxe_reloc *out)
     uint32_t info = vxi_u32(&c);
     out->type = ELF32_R_TYPE(info);
     out->symbol = ELF32_R_SYM(info);
+    return true;
+}
+
+/*
+ * An even word is an address that is relocated; an odd one is a bitmap for the 31
+ * words that follow the last one covered (generic ABI, "Relative relocations").
+ */
+bool vxe_relr(const struct vxe_elf *elf, struct vxe_relr_walk *walk, vx_gaddr *where)
+{
+    while (!walk->bits) {
+        if (walk->index >= elf->relr_count)
+            return false;
+        struct vxi_cursor c = vxi_cursor_at(elf->bytes, elf->size,
+                                            elf->relr_off + (uint64_t)walk->index++ * 4, 4);
+        uint32_t word = vxi_u32(&c);
+        if (!(word & 1)) {
+            *where = word;
+            walk->base = word + 4;
+            return true;
+        }
+        walk->bits = word >> 1;
+        walk->base += 31 * 4;
+    }
+    uint32_t bit = (uint32_t)__builtin_ctz(walk->bits);
+    walk->bits &= walk->bits - 1;
+    *where = walk->base - (31 - bit) * 4;
     return true;
 }
