@@ -151,7 +151,7 @@ const uint32_t vxv_forms[4][4][256] = {
     DIGIT(M0, NP, 0xdd, VXV_DD),
     DIGIT(M0, NP, 0xde, VXV_DE),
     DIGIT(M0, NP, 0xdf, VXV_DF),
-    FLOW(M0, 0xe3, VXV_ADDR32 | REL8),             /* jecxz Jb: 67 e3 */
+    FLOW(M0, 0xe3, VXV_ADDR32 | REL8 | IMPL_c),    /* jecxz Jb: 67 e3 */
     FLOW(M0, 0xe8, REL32),                         /* call Jz */
     FLOW(M0, 0xe9, VXV_STOP | REL32),              /* jmp Jz */
     FLOW(M0, 0xeb, VXV_STOP | REL8),               /* jmp Jb */
