@@ -1,0 +1,434 @@
+/*
+ * Guest instruction decoder (see decode.h), driven by the rows of optable.h.
+ *
+ * The rows are compiled once into operand kinds, and indexed by map,
+ * mandatory prefix and opcode; rows that share these are told apart by their form.
+ */
+#include <string.h>
+
+#include "vxc/translate/decode.h"
+
+enum { NP, P66, PF3, PF2 };
+
+/* Forms: bits 0-3 digit + 1 (0: any), 4 memory only, 5 register only, 8 exact ModRM in bits 16-23. */
+#define ANY 0
+#define D(n) ((n) + 1)
+#define DM(n) (D(n) | 0x10)
+#define DR(n) (D(n) | 0x20)
+#define MEM 0x10
+#define REG 0x20
+#define X(b) (0x100 | (b) << 16)
+
+struct row {
+    uint8_t map, prefix, opcode;
+    uint32_t form;
+    const char *name, *operands, *access;
+    uint8_t klass, flags_read, flags_written;
+    uint16_t cpu;
+};
+
+static const struct row rows[] = {
+#define R(map, prefix, opcode, form, name, operands, access, klass, fr, fw, cpu) \
+    { map, prefix, opcode, form, name, operands, access, VXT_##klass, fr, fw, cpu },
+#include "vxc/translate/optable.h"
+#undef R
+};
+#define ROW_COUNT (sizeof rows / sizeof *rows)
+
+enum { IMM_NONE, IMM_B, IMM_BS, IMM_W, IMM_Z, IMM_ENTER, IMM_FAR, IMM_JB, IMM_JZ, IMM_MOFFS };
+
+/* A row's operands, parsed. */
+struct compiled {
+    uint16_t next;      /* next row with the same map, prefix and opcode, + 1; 0: none */
+    uint8_t reg_kind, rm_kind, imm;
+    bool has_modrm, byte_op, is_sized, is_vector;
+    bool reg_read, reg_write, rm_read, rm_write;
+};
+
+static struct compiled compiled[ROW_COUNT];
+static uint16_t first_row[4][4][256]; /* row + 1 */
+
+static uint8_t gpr_kind(char size)
+{
+    return size == 'b' ? VXT_R_8 : size == 'w' ? VXT_R_16 : size == 'd' ? VXT_R_32 : VXT_R_V;
+}
+
+static void compile_operand(struct compiled *c, const char *operand, char access)
+{
+    bool reads = access == 'r' || access == 'x', writes = access == 'w' || access == 'x';
+    char kind = operand[0], size = operand[1];
+    if (strchr("GVPS", kind) && kind != 0 && strncmp(operand, "ST", 2)) {
+        c->has_modrm = true;
+        c->reg_kind = kind == 'G' ? gpr_kind(size) : kind == 'V' ? VXT_R_XMM : kind == 'P' ? VXT_R_MMX : VXT_R_SEG;
+        c->reg_read = reads;
+        c->reg_write = writes;
+    } else if (strchr("EWQMUNRZ", kind)) {
+        c->has_modrm |= kind != 'Z';
+        c->rm_kind = kind == 'E' || kind == 'R' || kind == 'Z' ? gpr_kind(size)
+                     : kind == 'W' || kind == 'U' ? VXT_R_XMM : kind == 'Q' || kind == 'N' ? VXT_R_MMX : VXT_R_NONE;
+        c->rm_read = reads;
+        c->rm_write = writes;
+        c->byte_op = c->rm_kind == VXT_R_8;
+    } else if (kind == 'I') {
+        uint8_t imm = operand[1] == 'z' ? IMM_Z : operand[1] == 'w' ? IMM_W : operand[2] == 's' ? IMM_BS : IMM_B;
+        c->imm = c->imm == IMM_W ? IMM_ENTER : imm;
+    } else if (kind == 'J') {
+        c->imm = size == 'b' ? IMM_JB : IMM_JZ;
+    } else if (kind == 'O') {
+        c->imm = IMM_MOFFS;
+    } else if (!strncmp(operand, "Ap", 2)) {
+        c->imm = IMM_FAR;
+    }
+    c->is_sized |= (size == 'v' || size == 'z') || !strncmp(operand, "eAX", 3);
+    c->is_vector |= strchr("VWPQUN", kind) != NULL;
+}
+
+__attribute__((constructor)) static void compile_rows(void)
+{
+    for (size_t i = ROW_COUNT; i-- > 0;) {
+        const struct row *row = &rows[i];
+        struct compiled *c = &compiled[i];
+        const char *operand = row->operands;
+        c->has_modrm = row->form != ANY;
+        for (unsigned n = 0; *operand; n++) {
+            compile_operand(c, operand, row->access[n] ? row->access[n] : '-');
+            operand = strchr(operand, ',');
+            if (!operand)
+                break;
+            operand++;
+        }
+        uint16_t *head = &first_row[row->map][row->prefix][row->opcode];
+        c->next = *head;
+        *head = (uint16_t)(i + 1);
+    }
+}
+
+/* Input bytes with a limit. */
+struct input {
+    const uint8_t *bytes;
+    uint32_t size, at;
+    bool is_short;
+};
+
+static uint8_t next8(struct input *in)
+{
+    if (in->at >= in->size) {
+        in->is_short = true;
+        return 0;
+    }
+    return in->bytes[in->at++];
+}
+
+static uint32_t next_bytes(struct input *in, unsigned count)
+{
+    uint32_t value = 0;
+    for (unsigned i = 0; i < count; i++)
+        value |= (uint32_t)next8(in) << 8 * i;
+    return value;
+}
+
+struct prefixes {
+    bool has_66, has_lock;
+    uint8_t rep;
+};
+
+static uint8_t read_prefixes(struct input *in, struct vxt_insn *insn, struct prefixes *p)
+{
+    for (;;) {
+        uint8_t byte = next8(in);
+        if (in->is_short || in->at > 15)
+            return byte;
+        switch (byte) {
+        case 0x26: insn->seg = 0; break;
+        case 0x2e: insn->seg = 1; break;
+        case 0x36: insn->seg = 2; break;
+        case 0x3e: insn->seg = 3; break;
+        case 0x64: insn->seg = 4; break;
+        case 0x65: insn->seg = 5; break;
+        case 0x66: p->has_66 = true; break;
+        case 0x67: insn->addr16 = true; break;
+        case 0xf0: p->has_lock = true; break;
+        case 0xf2: case 0xf3: p->rep = byte; break;
+        default: return byte;
+        }
+    }
+}
+
+static uint8_t read_opcode(struct input *in, struct vxt_insn *insn, uint8_t byte)
+{
+    if (byte != 0x0f)
+        return byte;
+    insn->map = 1;
+    byte = next8(in);
+    if (byte == 0x38 || byte == 0x3a) {
+        insn->map = byte == 0x38 ? 2 : 3;
+        byte = next8(in);
+    }
+    return byte;
+}
+
+/* Undocumented twins become the encodings that the manual documents. */
+static void normalise(struct vxt_insn *insn)
+{
+    if (insn->map)
+        return;
+    uint8_t digit = insn->modrm >> 3 & 7;
+    switch (insn->opcode) {
+    case 0x82:
+        insn->opcode = 0x80;
+        break;
+    case 0xc0: case 0xc1: case 0xd0: case 0xd1: case 0xd2: case 0xd3:
+        if (digit == 6)
+            insn->modrm = (uint8_t)((insn->modrm & ~0x38) | 4 << 3);
+        break;
+    case 0xf6: case 0xf7:
+        if (digit == 1)
+            insn->modrm &= (uint8_t)~0x38;
+        break;
+    default:
+        break;
+    }
+}
+
+static bool fits(const struct row *row, uint8_t modrm)
+{
+    bool is_mem = modrm < 0xc0;
+    if (row->form & 0x100)
+        return modrm == row->form >> 16;
+    if ((row->form & 0xf) && (row->form & 0xf) - 1 != (modrm >> 3 & 7u))
+        return false;
+    if ((row->form & 0x10 && !is_mem) || (row->form & 0x20 && is_mem))
+        return false;
+    return true;
+}
+
+static int search(uint8_t map, uint8_t prefix, uint8_t opcode, uint8_t modrm)
+{
+    for (unsigned i = first_row[map][prefix][opcode]; i; i = compiled[i - 1].next) {
+        const char *operands = rows[i - 1].operands;
+        bool reg_only = strchr(operands, 'U') || strchr(operands, 'N') || strchr(operands, 'R');
+        if (fits(&rows[i - 1], modrm) && !(reg_only && modrm < 0xc0))
+            return (int)i - 1;
+    }
+    return -1;
+}
+
+/* Does any row of this opcode have a ModRM byte? */
+static bool opcode_has_modrm(const struct vxt_insn *insn, uint8_t opcode)
+{
+    for (unsigned prefix = 0; prefix < 4; prefix++) {
+        unsigned i = first_row[insn->map][prefix][opcode];
+        if (i && compiled[i - 1].has_modrm)
+            return true;
+    }
+    return false;
+}
+
+static void read_address16(struct input *in, struct vxt_insn *insn)
+{
+    static const int8_t base[8] = { 3, 3, 5, 5, 6, 7, 5, 3 }; /* bx bx bp bp si di bp bx */
+    static const int8_t index[8] = { 6, 7, 6, 7, -1, -1, -1, -1 };
+    unsigned mod = insn->modrm >> 6, rm = insn->modrm & 7;
+    insn->base = base[rm];
+    insn->index = index[rm];
+    if (mod == 0 && rm == 6) {
+        insn->base = -1;
+        insn->disp = (int16_t)next_bytes(in, 2);
+    } else if (mod == 1) {
+        insn->disp = (int8_t)next8(in);
+    } else if (mod == 2) {
+        insn->disp = (int16_t)next_bytes(in, 2);
+    }
+}
+
+static void read_address32(struct input *in, struct vxt_insn *insn)
+{
+    unsigned mod = insn->modrm >> 6, rm = insn->modrm & 7;
+    insn->base = (int8_t)rm;
+    if (rm == 4) {
+        uint8_t sib = next8(in);
+        insn->base = sib & 7;
+        insn->scale = sib >> 6;
+        insn->index = (sib >> 3 & 7) == 4 ? -1 : (int8_t)(sib >> 3 & 7);
+        if (insn->index < 0)
+            insn->scale = 0;
+        if (mod == 0 && insn->base == 5) {
+            insn->base = -1;
+            insn->disp = (int32_t)next_bytes(in, 4);
+        }
+    } else if (mod == 0 && rm == 5) {
+        insn->base = -1;
+        insn->disp = (int32_t)next_bytes(in, 4);
+    }
+    if (mod == 1)
+        insn->disp = (int8_t)next8(in);
+    else if (mod == 2)
+        insn->disp = (int32_t)next_bytes(in, 4);
+}
+
+static void read_immediate(struct input *in, struct vxt_insn *insn, uint8_t kind)
+{
+    unsigned z = insn->osize16 ? 2 : 4;
+    int32_t relative = 0;
+    switch (kind) {
+    case IMM_B: insn->imm_size = 1; insn->imm = next8(in); break;
+    case IMM_BS: insn->imm_size = 1; insn->imm = (uint32_t)(int8_t)next8(in); break;
+    case IMM_W: insn->imm_size = 2; insn->imm = next_bytes(in, 2); break;
+    case IMM_Z: insn->imm_size = (uint8_t)z; insn->imm = next_bytes(in, z); break;
+    case IMM_ENTER: insn->imm = next_bytes(in, 2); insn->imm2 = next8(in); break;
+    case IMM_FAR: insn->imm = next_bytes(in, z); insn->imm2 = next_bytes(in, 2); break;
+    case IMM_MOFFS: insn->disp = (int32_t)next_bytes(in, insn->addr16 ? 2 : 4); break;
+    case IMM_JB: relative = (int8_t)next8(in); break;
+    case IMM_JZ:
+        relative = z == 2 ? (int16_t)next_bytes(in, 2) : (int32_t)next_bytes(in, 4);
+        break;
+    default:
+        return;
+    }
+    if (kind == IMM_JB || kind == IMM_JZ) {
+        insn->target = insn->addr + in->at + (uint32_t)relative;
+        if (insn->osize16)
+            insn->target &= 0xffff;
+    }
+}
+
+static bool is_lockable(const struct vxt_insn *insn)
+{
+    uint8_t op = insn->opcode;
+    if (!insn->is_mem)
+        return false;
+    if (insn->map == 0)
+        return (op < 0x38 && (op & 7) < 2) || ((op == 0x80 || op == 0x81 || op == 0x83) && insn->reg != 7) ||
+               op == 0x86 || op == 0x87 || ((op == 0xf6 || op == 0xf7) && (insn->reg == 2 || insn->reg == 3)) ||
+               ((op == 0xfe || op == 0xff) && insn->reg < 2);
+    if (insn->map != 1)
+        return false;
+    return op == 0xab || op == 0xb3 || op == 0xbb || (op == 0xba && insn->reg > 4) || op == 0xb0 ||
+           op == 0xb1 || op == 0xc0 || op == 0xc1 || op == 0xc7;
+}
+
+/* What the row alone does not say. */
+static void finish(struct vxt_insn *insn, const struct prefixes *p)
+{
+    uint8_t op = insn->opcode;
+    if (insn->map == 0 && (op == 0xc0 || op == 0xc1) && (insn->imm & 31) == 0)
+        insn->flags_written = 0;
+    switch (insn->klass) {
+    case VXT_JCC:
+        insn->cc = op & 15;
+        break;
+    case VXT_STRING:
+        insn->rep = p->rep;
+        if (insn->rep && insn->flags_written) /* a count of zero compares nothing */
+            insn->flags_written = 0;
+        if (!(op & 1))
+            insn->osize16 = false;
+        break;
+    case VXT_PUSH_SEG: case VXT_POP_SEG:
+        insn->seg_reg = insn->map ? (op < 0xa8 ? 4 : 5) : op >> 3 & 3;
+        break;
+    case VXT_LOAD_FAR:
+        insn->seg_reg = insn->map == 0 ? (op == 0xc4 ? 0 : 3) : op == 0xb2 ? 2 : op == 0xb4 ? 4 : 5;
+        break;
+    case VXT_MOV_FROM_SEG: case VXT_MOV_TO_SEG:
+        insn->seg_reg = insn->reg;
+        if (insn->reg > 5 || (insn->klass == VXT_MOV_TO_SEG && insn->reg == 1))
+            insn->klass = VXT_UD;
+        break;
+    case VXT_FAR_RET:
+        insn->imm2 = op == 0xcf;
+        break;
+    case VXT_MOV_MOFFS:
+        if (!(op & 1))
+            insn->osize16 = false;
+        break;
+    default:
+        break;
+    }
+    if (p->has_lock) {
+        if (insn->klass == VXT_PASS && is_lockable(insn))
+            insn->lock = true;
+        else if (insn->klass != VXT_GP)
+            insn->klass = VXT_UD;
+    }
+}
+
+void vxt_decode(const uint8_t *bytes, uint32_t available, vx_gaddr addr, struct vxt_insn *insn)
+{
+    static const uint8_t mandatory_byte[4] = { 0, 0x66, 0xf3, 0xf2 };
+    struct input in = { bytes, available, 0, false };
+    struct prefixes p = { 0 };
+    *insn = (struct vxt_insn){ .addr = addr, .seg = -1, .base = -1, .index = -1 };
+    uint8_t byte = read_prefixes(&in, insn, &p);
+    insn->opcode = read_opcode(&in, insn, byte);
+    uint8_t lookup = insn->map == 0 && insn->opcode == 0x82 ? 0x80 : insn->opcode;
+    bool peek = opcode_has_modrm(insn, lookup);
+    if (peek) {
+        insn->modrm = next8(&in);
+        normalise(insn);
+    }
+    uint8_t prefix = p.rep == 0xf3 ? PF3 : p.rep == 0xf2 ? PF2 : p.has_66 ? P66 : NP;
+    int row = search(insn->map, prefix, insn->opcode, insn->modrm);
+    if (row < 0 && prefix != NP) {
+        row = search(insn->map, NP, insn->opcode, insn->modrm);
+        if (row >= 0 && compiled[row].is_vector)
+            row = -1;
+        prefix = NP;
+    }
+    if (in.is_short) {
+        insn->klass = VXT_TRUNC;
+        insn->length = 1;
+        return;
+    }
+    if (row < 0) {
+        insn->klass = VXT_UD;
+        insn->length = (uint8_t)(in.at > 15 ? 15 : in.at);
+        return;
+    }
+    const struct compiled *c = &compiled[row];
+    insn->klass = rows[row].klass;
+    insn->mandatory = mandatory_byte[prefix];
+    insn->osize16 = p.has_66 && prefix != P66 &&
+                    (c->is_sized || insn->klass != VXT_PASS || (insn->map == 0 && (insn->opcode & 0xfe) == 0x98));
+    insn->reg_kind = c->reg_kind;
+    insn->rm_kind = c->rm_kind;
+    insn->byte_op = c->byte_op;
+    insn->reg_read = c->reg_read;
+    insn->reg_write = c->reg_write;
+    insn->rm_read = c->rm_read;
+    insn->rm_write = c->rm_write;
+    insn->flags_read = rows[row].flags_read;
+    insn->flags_written = rows[row].flags_written;
+    insn->cpu = rows[row].cpu;
+    if (c->has_modrm) {
+        insn->has_modrm = true;
+        insn->reg = insn->modrm >> 3 & 7;
+        insn->rm = insn->modrm & 7;
+        insn->is_mem = insn->modrm < 0xc0;
+        if (insn->is_mem && insn->addr16)
+            read_address16(&in, insn);
+        else if (insn->is_mem)
+            read_address32(&in, insn);
+    } else if (c->rm_kind != VXT_R_NONE) {
+        insn->rm = insn->opcode & 7;
+    }
+    read_immediate(&in, insn, c->imm);
+    insn->length = (uint8_t)(in.at > 15 ? 15 : in.at);
+    if (in.is_short) {
+        insn->klass = in.at >= 15 ? VXT_GP : VXT_TRUNC;
+        insn->length = 1;
+        return;
+    }
+    if (in.at > 15) {
+        insn->klass = VXT_GP;
+        return;
+    }
+    finish(insn, &p);
+}
+
+const char *vxt_mnemonic(const struct vxt_insn *insn)
+{
+    uint8_t prefix = insn->mandatory == 0x66 ? P66 : insn->mandatory == 0xf3 ? PF3 : insn->mandatory == 0xf2 ? PF2 : NP;
+    int row = search(insn->map, prefix, insn->opcode, insn->modrm);
+    return row < 0 || insn->klass == VXT_UD ? "(bad)" : rows[row].name;
+}
