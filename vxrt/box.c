@@ -1,0 +1,254 @@
+/*
+ * Boxes: their memory, registers, statistics.
+ *
+ * A box is two reservations: the window, 4 GiB aligned between guards, and the
+ * area [guard][return stack][guard][context page][table]. The area is the
+ * runtime's alone; all of it is touched only where it is used.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "vxrt/helper.h"
+#include "vxrt/internal.h"
+
+#define AREA_STACK VX_PAGE_BYTES
+#define AREA_CONTEXT (AREA_STACK + VXI_RETURN_STACK_BYTES + VX_PAGE_BYTES)
+#define AREA_BYTES (AREA_CONTEXT + VX_CTX_TABLE + VXI_TABLE_BYTES)
+#define FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+
+static uint8_t *reserve(uint64_t bytes, int prot)
+{
+    void *at = mmap(NULL, bytes, prot, FLAGS, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+/* A 4 GiB-aligned window with its guards; the rest of the reservation goes back. */
+static uint8_t *reserve_window(void)
+{
+    uint64_t bytes = 2 * VXI_WINDOW_BYTES + 2 * VXI_GUARD_BYTES;
+    uint8_t *all = reserve(bytes, PROT_NONE);
+    if (!all)
+        return NULL;
+    uint64_t low = (uint64_t)all + VXI_GUARD_BYTES;
+    uint64_t window = (low + VXI_WINDOW_BYTES - 1) & ~(VXI_WINDOW_BYTES - 1);
+    uint8_t *first = (uint8_t *)window - VXI_GUARD_BYTES;
+    uint8_t *end = (uint8_t *)window + VXI_WINDOW_BYTES + VXI_GUARD_BYTES;
+    if (first > all)
+        munmap(all, (size_t)(first - all));
+    if (end < all + bytes)
+        munmap(end, (size_t)(all + bytes - end));
+    return (uint8_t *)window;
+}
+
+static uint8_t *reserve_area(void)
+{
+    uint8_t *area = reserve(AREA_BYTES, PROT_NONE);
+    if (!area)
+        return NULL;
+    if (mprotect(area + AREA_STACK, VXI_RETURN_STACK_BYTES, PROT_READ | PROT_WRITE) == 0 &&
+        mprotect(area + AREA_CONTEXT, VX_CTX_TABLE + VXI_TABLE_BYTES, PROT_READ | PROT_WRITE) == 0) {
+        /* A slot of the table must not cost a huge page. Where the kernel has none, nothing to forbid. */
+        madvise(area + AREA_CONTEXT, VX_CTX_TABLE + VXI_TABLE_BYTES, MADV_NOHUGEPAGE);
+        return area;
+    }
+    munmap(area, AREA_BYTES);
+    return NULL;
+}
+
+static bool has_avx(void)
+{
+    return __builtin_cpu_supports("avx");
+}
+
+static void init_context(struct vx_box *box)
+{
+    struct vxi_context *ctx = (struct vxi_context *)(box->area + AREA_CONTEXT);
+    box->ctx = ctx;
+    ctx->return_stub = (uint64_t)vxi_stub_return;
+    ctx->event_stub = (uint64_t)vxi_stub_event;
+    ctx->miss_stub = (uint64_t)vxi_stub_miss;
+    ctx->window = (uint64_t)box->window;
+    ctx->rsp_top = (uint64_t)(box->area + AREA_STACK + VXI_RETURN_STACK_BYTES - 8);
+    ctx->has_avx = has_avx();
+    ctx->regs.eflags = VXI_EFLAGS_FIXED;
+    ctx->regs.cs = VXI_SELECTOR_CODE;
+    ctx->regs.ss = ctx->regs.ds = ctx->regs.es = VXI_SELECTOR_DATA;
+    vxi_fp_init(ctx);
+    vxi_reset_return_stack(box);
+}
+
+void vxi_reset_return_stack(struct vx_box *box)
+{
+    box->ctx->rsp = box->ctx->rsp_top;
+    *(uint64_t *)box->ctx->rsp_top = (uint64_t)vxi_stub_underflow;
+}
+
+void vxi_clear_table(struct vx_box *box)
+{
+    uint8_t *table = (uint8_t *)box->ctx + VX_CTX_TABLE;
+    if (madvise(table, VXI_TABLE_BYTES, MADV_DONTNEED) == 0)
+        return;
+    if (mmap(table, VXI_TABLE_BYTES, PROT_READ | PROT_WRITE, FLAGS | MAP_FIXED, -1, 0) == MAP_FAILED)
+        abort(); /* stale entries must not stay, and nothing else removes them */
+}
+
+/* Pages that the cache was made from; while they hold the image's bytes, its code is good. */
+static vx_status mark_image_code(struct vx_box *box)
+{
+    const struct vx_image *image = box->image;
+    size_t count;
+    const struct vxf_page *pages = vxf_pages(image->zone->file, &count);
+    for (size_t i = 0; i < image->run_count; i++) {
+        const struct vxi_run *run = &image->runs[i];
+        uint32_t first = (run->addr + image->bias) / VX_PAGE_BYTES;
+        if (run->prot & VX_PROT_EXEC && !(run->prot & VX_PROT_WRITE))
+            for (uint32_t p = 0; p < run->size / VX_PAGE_BYTES; p++)
+                box->pages[first + p] |= VXI_PAGE_IMAGE;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t page = (pages[i].guest + image->bias) / VX_PAGE_BYTES;
+        if (!(box->pages[page] & VX_PROT_EXEC) || box->pages[page] & VXI_PAGE_IMAGE)
+            continue;
+        box->pages[page] |= VXI_PAGE_IMAGE;
+        vx_status status = vxi_protect_pages(box, page, page);
+        if (status != VX_OK)
+            return status;
+    }
+    box->zone = image->zone;
+    return VX_OK;
+}
+
+static vx_status map_image(struct vx_box *box)
+{
+    struct vx_image *image = box->image;
+    for (size_t i = 0; i < image->run_count; i++) {
+        vx_status status = vxi_map_run(box, &image->runs[i], image->memory_file, image->bias);
+        if (status != VX_OK)
+            return status;
+    }
+    box->ctx->regs.eip = image->elf.entry + image->bias;
+    if (image->zone && !atomic_load(&image->zone->is_bad))
+        return mark_image_code(box);
+    return VX_OK;
+}
+
+void vxi_leave_zone(struct vx_box *box)
+{
+    if (!box->zone)
+        return;
+    box->zone = NULL;
+    for (size_t i = 0; i < box->image->run_count; i++) {
+        const struct vxi_run *run = &box->image->runs[i];
+        uint32_t first = (run->addr + box->image->bias) / VX_PAGE_BYTES;
+        for (uint32_t p = first; p < first + run->size / VX_PAGE_BYTES; p++) {
+            if (!(box->pages[p] & VXI_PAGE_IMAGE))
+                continue;
+            box->pages[p] &= (uint8_t)~VXI_PAGE_IMAGE;
+            if (box->pages[p] & VX_PROT_WRITE)
+                vxi_protect_pages(box, p, p);
+        }
+    }
+    box->stats.code_invalidations++;
+    box->resume_host = 0;
+    vxi_clear_table(box);
+    vxi_reset_return_stack(box);
+}
+
+static void destroy(struct vx_box *box)
+{
+    vxi_timer_free(box);
+    vxi_units_free(box);
+    vxi_spans_changed(box);
+    free(box->profile);
+    if (box->pages)
+        munmap(box->pages, 2 * VXI_PAGE_COUNT);
+    if (box->area)
+        munmap(box->area, AREA_BYTES);
+    if (box->window)
+        munmap(box->window - VXI_GUARD_BYTES, VXI_WINDOW_BYTES + 2 * VXI_GUARD_BYTES);
+    if (box->image)
+        vx_image_close(box->image);
+    free(box);
+}
+
+vx_status vx_box_new(struct vx_image *image, const struct vx_box_options *options, struct vx_box **out,
+                     struct vx_error *error)
+{
+    vx_status status = vxi_signals_install();
+    if (status != VX_OK)
+        return vxi_fail(error, status, 0, "cannot install signal handlers");
+    struct vx_box *box = calloc(1, sizeof *box);
+    if (!box)
+        return vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
+    box->max_pages = VXI_PAGE_COUNT;
+    box->exec_low = UINT32_MAX;
+    if (options && options->size >= sizeof *options) {
+        if (options->max_memory && options->max_memory < VXI_WINDOW_BYTES)
+            box->max_pages = options->max_memory / VX_PAGE_BYTES;
+        box->no_dynamic = options->no_dynamic;
+    }
+    box->window = reserve_window();
+    box->area = reserve_area();
+    box->pages = reserve(2 * VXI_PAGE_COUNT, PROT_READ | PROT_WRITE);
+    if (!box->window || !box->area || !box->pages) {
+        destroy(box);
+        return vxi_fail(error, VX_ERR_ADDRESS_SPACE, 0, "no address space for the window");
+    }
+    box->rewrites = box->pages + VXI_PAGE_COUNT;
+    init_context(box);
+    if (image) {
+        vxi_image_retain(image);
+        box->image = image;
+        status = map_image(box);
+    }
+    if (status != VX_OK) {
+        destroy(box);
+        return vxi_fail(error, status, 0, "cannot map the image");
+    }
+    *out = box;
+    return VX_OK;
+}
+
+vx_status vx_box_free(struct vx_box *box)
+{
+    if (!box)
+        return VX_OK;
+    if (atomic_exchange(&box->is_running, true))
+        return VX_ERR_BUSY;
+    destroy(box);
+    return VX_OK;
+}
+
+void vx_box_get_regs(const struct vx_box *box, struct vx_regs *regs)
+{
+    *regs = box->ctx->regs;
+}
+
+void vx_box_set_regs(struct vx_box *box, const struct vx_regs *regs)
+{
+    struct vxi_context *ctx = box->ctx;
+    ctx->regs = *regs;
+    ctx->regs.eflags = (regs->eflags & VXI_EFLAGS_GUEST) | VXI_EFLAGS_FIXED;
+    ctx->fs_base = regs->fs_base;
+    ctx->gs_base = regs->gs_base;
+}
+
+uint32_t *vxi_box_tls(struct vx_box *box)
+{
+    return box->tls;
+}
+
+void vx_box_stats(const struct vx_box *box, struct vx_stats *stats)
+{
+    *stats = box->stats;
+    stats->open_ns = box->image ? box->image->open_ns : 0;
+    stats->dispatches = box->ctx->dispatches;
+    stats->return_misses = box->ctx->return_misses;
+}
+
+const vx_gaddr *vx_box_profile(const struct vx_box *box, size_t *count)
+{
+    *count = box->profile_count;
+    return box->profile;
+}

@@ -1,0 +1,125 @@
+/*
+ * The runtime context: what r15 points to while translated code runs.
+ *
+ * Shared by C and the assembler. The first fields are those of the contract
+ * (format/sandbox.h); the rest belongs to the runtime, and translated code
+ * has no instruction that could reach it. One page, followed at once by
+ * the table of indirect branches.
+ */
+#ifndef VXRT_CONTEXT_H
+#define VXRT_CONTEXT_H
+
+/* Offsets for enter.S; checked against the struct below. */
+#define VXI_CTX_INTERRUPT 0x18
+#define VXI_CTX_HOST_RSP 0x20
+#define VXI_CTX_RSP 0x28
+#define VXI_CTX_RSP_TOP 0x30
+#define VXI_CTX_ENTRY 0x38
+#define VXI_CTX_MISS 0x40
+#define VXI_CTX_WINDOW 0x48
+#define VXI_CTX_REGS 0x50 /* eax ecx edx ebx esp ebp esi edi eip eflags */
+#define VXI_CTX_R14 0x8c
+#define VXI_CTX_R8 0x90
+#define VXI_CTX_R9 0x94
+#define VXI_CTX_R10 0x98
+#define VXI_CTX_R11 0xa0
+#define VXI_CTX_FLAGS 0xa8
+
+/* What vxi_enter returns. */
+#define VXI_EXIT_MISS 0   /* table miss: r8 = target */
+#define VXI_EXIT_RETURN 1 /* continuation mismatch: r8 = target */
+#define VXI_EXIT_UNDERFLOW 2 /* the same, and the return stack is empty */
+#define VXI_EXIT_EVENT 3  /* r8, r9, r10 */
+#define VXI_EXIT_SIGNAL 4 /* a signal handler took the state: ctx->signal */
+#define VXI_EXIT_ABORT 5  /* interrupted before the guest was entered: nothing changed */
+
+/* Bits of ctx->interrupt. */
+#define VXI_INTERRUPT_STOP 1
+#define VXI_INTERRUPT_TIMER 2
+
+/* EFLAGS that a guest owns: CF PF AF ZF SF DF OF, AC, ID; and what is always there. */
+#define VXI_EFLAGS_GUEST 0x240cd5
+#define VXI_EFLAGS_FIXED 0x202
+#define VXI_EFLAGS_TF 0x100
+
+#ifndef __ASSEMBLER__
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "format/sandbox.h"
+#include "vxrt.h"
+
+/* State that a signal handler leaves for the code after the exit. */
+struct vxi_signal {
+    int number;        /* signal */
+    uint32_t trapno;   /* processor's vector */
+    uint32_t error;    /* page fault error code */
+    uint64_t rip;      /* host address, in translated code */
+    uint64_t address;  /* fault address (host) */
+};
+
+struct vxi_context {
+    uint64_t return_stub;
+    uint64_t event_stub;
+    uint32_t fs_base, gs_base;
+    _Atomic uint32_t interrupt; /* VXI_INTERRUPT_*, set from other threads and handlers */
+    uint32_t stepping;          /* TF is on: a SIGTRAP in translated code is ours */
+    uint64_t host_rsp;
+    uint64_t rsp;               /* the guest's return stack */
+    uint64_t rsp_top;           /* address of the sentinel slot */
+    uint64_t entry;             /* host address to enter at */
+    uint64_t miss_stub;
+    uint64_t window;
+    struct vx_regs regs;
+    uint32_t r14;
+    uint32_t r8, r9, r10;
+    uint64_t r11;
+    uint64_t flags;             /* EFLAGS to enter with */
+    struct vxi_signal signal;
+    uint64_t dispatches, return_misses;
+    uint32_t has_avx;
+    uint32_t host_mxcsr;        /* the host's, while the guest runs */
+    uint16_t host_control;      /* x87 control word */
+    uint8_t fx[512] __attribute__((aligned(16)));
+};
+
+_Static_assert(offsetof(struct vxi_context, return_stub) == VX_CTX_RETURN, "contract");
+_Static_assert(offsetof(struct vxi_context, event_stub) == VX_CTX_EVENT, "contract");
+_Static_assert(offsetof(struct vxi_context, fs_base) == VX_CTX_FS_BASE, "contract");
+_Static_assert(offsetof(struct vxi_context, gs_base) == VX_CTX_GS_BASE, "contract");
+_Static_assert(offsetof(struct vxi_context, interrupt) == VXI_CTX_INTERRUPT, "enter.S");
+_Static_assert(offsetof(struct vxi_context, host_rsp) == VXI_CTX_HOST_RSP, "enter.S");
+_Static_assert(offsetof(struct vxi_context, rsp) == VXI_CTX_RSP, "enter.S");
+_Static_assert(offsetof(struct vxi_context, rsp_top) == VXI_CTX_RSP_TOP, "enter.S");
+_Static_assert(offsetof(struct vxi_context, entry) == VXI_CTX_ENTRY, "enter.S");
+_Static_assert(offsetof(struct vxi_context, miss_stub) == VXI_CTX_MISS, "enter.S");
+_Static_assert(offsetof(struct vxi_context, window) == VXI_CTX_WINDOW, "enter.S");
+_Static_assert(offsetof(struct vxi_context, regs) == VXI_CTX_REGS, "enter.S");
+_Static_assert(offsetof(struct vxi_context, r14) == VXI_CTX_R14, "enter.S");
+_Static_assert(offsetof(struct vxi_context, r8) == VXI_CTX_R8, "enter.S");
+_Static_assert(offsetof(struct vxi_context, r9) == VXI_CTX_R9, "enter.S");
+_Static_assert(offsetof(struct vxi_context, r10) == VXI_CTX_R10, "enter.S");
+_Static_assert(offsetof(struct vxi_context, r11) == VXI_CTX_R11, "enter.S");
+_Static_assert(offsetof(struct vxi_context, flags) == VXI_CTX_FLAGS, "enter.S");
+_Static_assert(sizeof(struct vxi_context) <= VX_CTX_TABLE, "the table follows the page");
+_Static_assert(sizeof(_Atomic uint32_t) == 4, "enter.S");
+
+/* The table slot of a guest address. A macro, so that code without SSE can use it. */
+#define VXI_SLOT(ctx, addr) ((uint64_t *)((uint8_t *)(ctx) + VX_CTX_TABLE) + (uint32_t)(addr))
+
+/* enter.S. Enters translated code at ctx->entry; returns VXI_EXIT_*. */
+int vxi_enter(struct vxi_context *ctx);
+/* Copy n bytes; the number of bytes not copied (a fault in a mapped file that shrank). */
+size_t vxi_copy(void *dst, const void *src, size_t n);
+
+/* Labels in enter.S: code addresses, never called from C. */
+extern const uint8_t vxi_stub_miss[], vxi_stub_return[], vxi_stub_underflow[], vxi_stub_event[];
+extern const uint8_t vxi_enter_begin[], vxi_enter_end[], vxi_enter_abort[];
+extern const uint8_t vxi_stubs_begin[], vxi_stubs_end[];
+extern const uint8_t vxi_exit_signal[];
+extern const uint8_t vxi_copy_insn[], vxi_copy_fault[];
+
+#endif
+#endif

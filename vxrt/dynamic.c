@@ -1,0 +1,198 @@
+/*
+ * Translation at run time: what one address reaches becomes a unit. The
+ * translator is not trusted; its output goes the way of every unit.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vxrt/internal.h"
+
+#ifdef VX_DYNAMIC
+#include "vxc/translate/translate.h"
+
+#define UNIT_INSNS 4000u
+#define MAX_INSN_BYTES 15u
+#define SINGLE_SLOTS 1024u
+
+struct vxi_single {
+    uint64_t host; /* 0: free */
+    vx_gaddr addr;
+    uint8_t length;
+    uint8_t bytes[MAX_INSN_BYTES];
+};
+
+void vxi_spans_changed(struct vx_box *box)
+{
+    free(box->spans);
+    box->spans = NULL;
+    box->span_count = 0;
+}
+
+static bool is_plain_code(const struct vx_box *box, uint32_t page)
+{
+    return (box->pages[page] & (VX_PROT_EXEC | VXI_PAGE_HOT)) == VX_PROT_EXEC;
+}
+
+/* Executable ranges; pages that are rewritten all the time are left out. */
+static bool make_spans(struct vx_box *box)
+{
+    size_t capacity = 0;
+    uint32_t last = box->exec_high / VX_PAGE_BYTES;
+    for (uint32_t page = box->exec_low / VX_PAGE_BYTES; page <= last; page++) {
+        if (!is_plain_code(box, page))
+            continue;
+        uint32_t end = page + 1;
+        while (end <= last && is_plain_code(box, end))
+            end++;
+        if (box->span_count == capacity) {
+            capacity = capacity ? capacity * 2 : 16;
+            struct vxt_span *spans = realloc(box->spans, capacity * sizeof *spans);
+            if (!spans) {
+                vxi_spans_changed(box);
+                return false;
+            }
+            box->spans = spans;
+        }
+        vx_gaddr addr = page * VX_PAGE_BYTES;
+        uint64_t size = (uint64_t)(end - page) * VX_PAGE_BYTES;
+        box->spans[box->span_count++] = (struct vxt_span){
+            .addr = addr, .size = (uint32_t)size, .bytes = box->window + addr };
+        page = end;
+    }
+    return true;
+}
+
+static void note_profile(struct vx_box *box, vx_gaddr addr)
+{
+    const struct vx_image *image = box->image;
+    vx_gaddr plain = image ? addr - image->bias : addr;
+    if (image && plain - image->elf.low >= image->elf.high - image->elf.low)
+        return;
+    if (box->profile_count == box->profile_capacity) {
+        size_t capacity = box->profile_capacity ? box->profile_capacity * 2 : 64;
+        vx_gaddr *profile = realloc(box->profile, capacity * sizeof *profile);
+        if (!profile)
+            return;
+        box->profile = profile;
+        box->profile_capacity = capacity;
+    }
+    box->profile[box->profile_count++] = plain;
+}
+
+/* VX_OK with *unit NULL: there is no instruction. */
+static vx_status add_output(struct vx_box *box, const struct vxt_output *output, bool is_single,
+                            struct vxi_unit **unit, uint32_t *rule)
+{
+    *unit = NULL;
+    if (output->chunk_count == 0 || output->entry_count == 0)
+        return VX_OK;
+    if (output->chunk_count != 1)
+        return VX_ERR_TRANSLATE;
+    struct vxi_unit_code code = {
+        .code = output->code, .size = output->chunks[0].size,
+        .entries = output->entries, .entry_count = output->entry_count,
+        .rows = output->rows, .row_count = output->row_count,
+        .pages = output->pages, .page_count = output->page_count, .is_single = is_single };
+    return vxi_unit_add(box, &code, unit, rule);
+}
+
+vx_status vxi_translate(struct vx_box *box, vx_gaddr addr, uint32_t *rule)
+{
+    uint64_t start_ns = vxi_now_ns();
+    if (!box->spans && !make_spans(box))
+        return VX_ERR_MEMORY;
+    vx_status status = VX_ERR_TOO_LARGE;
+    for (uint32_t insns = UNIT_INSNS; status == VX_ERR_TOO_LARGE && insns > 0; insns /= 8) {
+        struct vxt_input input = { .spans = box->spans, .span_count = box->span_count, .seeds = &addr,
+                                   .seed_count = 1, .max_insns = insns, .threads = 1, .follow_calls = true };
+        struct vxt_output output;
+        struct vxi_unit *unit;
+        status = vxt_translate(&input, &output);
+        if (status != VX_OK)
+            continue;
+        status = add_output(box, &output, false, &unit, rule);
+        box->stats.guest_bytes_translated += output.guest_code_bytes;
+        vxt_output_free(&output);
+    }
+    note_profile(box, addr);
+    box->stats.units_translated++;
+    box->stats.translate_ns += vxi_now_ns() - start_ns;
+    return status;
+}
+
+/* Bytes at addr that may be executed, up to the longest instruction. */
+static uint32_t bytes_at(const struct vx_box *box, vx_gaddr addr)
+{
+    uint32_t left = VX_PAGE_BYTES - addr % VX_PAGE_BYTES;
+    if (left < MAX_INSN_BYTES && !vxi_is_exec(box, addr + left))
+        return left;
+    if (addr > UINT32_MAX - MAX_INSN_BYTES)
+        return left;
+    return MAX_INSN_BYTES;
+}
+
+vx_status vxi_translate_single(struct vx_box *box, vx_gaddr addr, uint64_t *host, uint32_t *rule)
+{
+    if (!box->singles)
+        box->singles = calloc(SINGLE_SLOTS, sizeof *box->singles);
+    if (!box->singles)
+        return VX_ERR_MEMORY;
+    struct vxi_single *single = &box->singles[addr % SINGLE_SLOTS];
+    const uint8_t *bytes = box->window + addr;
+    uint32_t available = bytes_at(box, addr);
+    if (single->host && single->addr == addr && single->length <= available &&
+        memcmp(single->bytes, bytes, single->length) == 0) {
+        *host = single->host;
+        return VX_OK;
+    }
+    struct vxt_span span = { .addr = addr, .size = available, .bytes = bytes };
+    struct vxt_input input = { .spans = &span, .span_count = 1, .seeds = &addr, .seed_count = 1, .threads = 1,
+                               .single = true };
+    struct vxt_output output;
+    struct vxi_unit *unit;
+    vx_status status = vxt_translate(&input, &output);
+    if (status != VX_OK)
+        return status;
+    uint32_t length = output.guest_code_bytes;
+    status = add_output(box, &output, true, &unit, rule);
+    vxt_output_free(&output);
+    if (status != VX_OK || !unit)
+        return status;
+    *host = (uint64_t)box->units.zone + unit->host + unit->entries[0].host;
+    /* Adding may have flushed everything, this table too. */
+    if (!box->singles)
+        return VX_OK;
+    single->host = *host;
+    single->addr = addr;
+    single->length = (uint8_t)(length && length < available ? length : available);
+    memcpy(single->bytes, bytes, single->length);
+    return VX_OK;
+}
+
+void vxi_singles_free(struct vx_box *box)
+{
+    free(box->singles);
+    box->singles = NULL;
+}
+
+#else
+
+void vxi_spans_changed(struct vx_box *box)
+{
+}
+
+vx_status vxi_translate(struct vx_box *box, vx_gaddr addr, uint32_t *rule)
+{
+    return VX_ERR_UNSUPPORTED;
+}
+
+vx_status vxi_translate_single(struct vx_box *box, vx_gaddr addr, uint64_t *host, uint32_t *rule)
+{
+    return VX_ERR_UNSUPPORTED;
+}
+
+void vxi_singles_free(struct vx_box *box)
+{
+}
+
+#endif

@@ -1,0 +1,232 @@
+/*
+ * Images: open a guest and, if it fits, its cache.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "verifier/verifier.h"
+#include "vxrt/internal.h"
+
+#define DEFAULT_BIAS 0x56555000u
+#define CACHE_LIMIT (1ull << 32)
+
+static void destroy(struct vx_image *image)
+{
+    struct vxf_file *file = image->zone ? image->zone->file : NULL;
+    if (image->zone)
+        vxi_zone_close(image->zone);
+    if (file)
+        vxf_close(file);
+    if (image->memory_file >= 0)
+        close(image->memory_file);
+    free(image->runs);
+    free(image->guest);
+    free(image->cache);
+    free(image);
+}
+
+void vxi_image_retain(struct vx_image *image)
+{
+    atomic_fetch_add(&image->references, 1);
+}
+
+void vx_image_close(struct vx_image *image)
+{
+    if (image && atomic_fetch_sub(&image->references, 1) == 1)
+        destroy(image);
+}
+
+static bool is_elf(const uint8_t *bytes, size_t size)
+{
+    return size >= 4 && memcmp(bytes, "\177ELF", 4) == 0;
+}
+
+/* Does the cache fit contract, guest, machine and address? */
+static vx_status check_cache(const struct vx_image *image, const struct vxf_file *file, struct vx_error *error)
+{
+    const struct vxf_meta *meta = vxf_meta(file);
+    uint64_t hash[2];
+    if (meta->contract != VX_CONTRACT_VERSION)
+        return vxi_fail(error, VX_ERR_VXC_CONTRACT, 0, "the cache is for another sandbox contract");
+    if (meta->guest_size != image->guest_size)
+        return vxi_fail(error, VX_ERR_VXC_GUEST, 0, "the cache is for a guest of another size");
+    vxf_hash128(image->guest, image->guest_size, hash);
+    if (hash[0] != meta->guest_hash[0] || hash[1] != meta->guest_hash[1])
+        return vxi_fail(error, VX_ERR_VXC_GUEST, 0, "the cache is for another guest");
+    if (image->bias && !meta->relocatable)
+        return vxi_fail(error, VX_ERR_VXC_GUEST, 0, "the cache cannot be moved to the load address");
+    if (meta->cpu_features & ~vxv_cpu_of_this_machine())
+        return vxi_fail(error, VX_ERR_CPU, 0, "the cache needs CPU features that are missing here");
+    return VX_OK;
+}
+
+/* Takes over bytes and file, whatever happens. */
+static void use_cache(struct vx_image *image, uint8_t *bytes, size_t size, struct vxf_file *file)
+{
+    image->cache_status = check_cache(image, file, &image->cache_error);
+    if (image->cache_status == VX_OK) {
+        image->cache_status = vxi_zone_open(file, image->bias, &image->zone);
+        if (image->cache_status != VX_OK)
+            vxi_fail(&image->cache_error, image->cache_status, 0, "cannot reserve the code zone");
+    }
+    if (image->cache_status == VX_OK) {
+        image->cache = bytes;
+        image->cache_size = size;
+        return;
+    }
+    vxf_close(file);
+    free(bytes);
+}
+
+static void open_separate_cache(struct vx_image *image, const char *path)
+{
+    uint8_t *bytes;
+    size_t size;
+    struct vxf_file *file;
+    image->cache_status = vxi_read_file(path, CACHE_LIMIT, &bytes, &size, &image->cache_error);
+    if (image->cache_status != VX_OK)
+        return;
+    image->cache_status = vxf_open(bytes, size, &file, &image->cache_error);
+    if (image->cache_status == VX_OK)
+        use_cache(image, bytes, size, file);
+    else
+        free(bytes);
+}
+
+/* The guest's bytes are there: parse, place, make pages. */
+static vx_status open_guest(struct vx_image *image, const struct vx_image_options *options, struct vx_error *error)
+{
+    vx_status status = vxe_open(image->guest, image->guest_size, &image->elf, error);
+    if (status != VX_OK)
+        return status;
+    if (image->elf.is_dyn)
+        image->bias = options && options->load_bias ? options->load_bias : DEFAULT_BIAS;
+    if (image->bias % VX_PAGE_BYTES)
+        return vxi_fail(error, VX_ERR_ARGUMENT, 0, "the load address is not page-aligned");
+    return vxi_segments_make(image, error);
+}
+
+/* A .vxc file: the guest is inside. Takes over bytes. */
+static vx_status open_vxc(struct vx_image *image, uint8_t *bytes, size_t size,
+                          const struct vx_image_options *options, struct vx_error *error)
+{
+    struct vxf_file *file;
+    vx_status status = vxf_open(bytes, size, &file, error);
+    if (status != VX_OK) {
+        free(bytes);
+        return status;
+    }
+    image->guest_size = (size_t)vxf_meta(file)->guest_size;
+    if (!vxf_has_guest(file))
+        status = vxi_fail(error, VX_ERR_VXC_NO_GUEST, 0, "the cache holds no guest");
+    else if (!(image->guest = malloc(image->guest_size + 1)))
+        status = vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
+    else
+        status = vxf_read_guest(file, image->guest, error);
+    if (status == VX_OK)
+        status = open_guest(image, options, error);
+    if (status == VX_OK && !(options && options->ignore_cache)) {
+        use_cache(image, bytes, size, file);
+        return VX_OK;
+    }
+    vxf_close(file);
+    free(bytes);
+    return status;
+}
+
+/* Takes over bytes. */
+static vx_status open_bytes(uint8_t *bytes, size_t size, const struct vx_image_options *options, uint64_t start_ns,
+                            struct vx_image **out, struct vx_error *error)
+{
+    struct vx_image *image = calloc(1, sizeof *image);
+    if (!image) {
+        free(bytes);
+        return vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
+    }
+    image->references = 1;
+    image->memory_file = -1;
+    vxi_fail(&image->cache_error, VX_ERR_NOT_FOUND, 0, "no cache given");
+    image->cache_status = VX_ERR_NOT_FOUND;
+    vx_status status;
+    if (is_elf(bytes, size)) {
+        image->guest = bytes;
+        image->guest_size = size;
+        status = open_guest(image, options, error);
+        if (status == VX_OK && options && options->cache_path && !options->ignore_cache)
+            open_separate_cache(image, options->cache_path);
+    } else {
+        status = open_vxc(image, bytes, size, options, error);
+        if (status == VX_ERR_VXC_MAGIC)
+            status = vxi_fail(error, VX_ERR_ELF_MAGIC, 0, "neither an ELF file nor a cache");
+    }
+    if (status != VX_OK) {
+        destroy(image);
+        return status;
+    }
+    image->open_ns = vxi_now_ns() - start_ns;
+    *out = image;
+    return VX_OK;
+}
+
+static const struct vx_image_options *known(const struct vx_image_options *options)
+{
+    return options && options->size >= sizeof *options ? options : NULL;
+}
+
+vx_status vx_image_open(const char *path, const struct vx_image_options *options, struct vx_image **image,
+                        struct vx_error *error)
+{
+    uint64_t start_ns = vxi_now_ns();
+    uint8_t *bytes;
+    size_t size;
+    if (!path || !image || !error)
+        return VX_ERR_ARGUMENT;
+    vx_status status = vxi_read_file(path, CACHE_LIMIT, &bytes, &size, error);
+    if (status != VX_OK)
+        return status;
+    return open_bytes(bytes, size, known(options), start_ns, image, error);
+}
+
+vx_status vx_image_open_memory(const void *bytes, size_t size, const char *name,
+                               const struct vx_image_options *options, struct vx_image **image,
+                               struct vx_error *error)
+{
+    uint64_t start_ns = vxi_now_ns();
+    if (!bytes || !image || !error)
+        return VX_ERR_ARGUMENT;
+    uint8_t *copy = malloc(size + 1);
+    if (!copy)
+        return vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
+    memcpy(copy, bytes, size);
+    return open_bytes(copy, size, known(options), start_ns, image, error);
+}
+
+vx_status vx_image_cache_status(const struct vx_image *image, struct vx_error *error)
+{
+    const struct vxi_zone *zone = image->zone;
+    if (zone && atomic_load(&zone->is_bad)) {
+        vxi_fail(error, zone->bad_status, zone->bad_rule, vxv_rule_text(zone->bad_rule));
+        return zone->bad_status;
+    }
+    if (error)
+        *error = image->cache_error;
+    if (error && image->cache_status == VX_OK)
+        vxi_fail(error, VX_OK, 0, "");
+    return image->cache_status;
+}
+
+void vx_image_info(const struct vx_image *image, struct vx_image_info *info)
+{
+    const struct vxe_elf *elf = &image->elf;
+    *info = (struct vx_image_info){
+        .entry = elf->entry + image->bias,
+        .load_bias = image->bias,
+        .low = elf->low + image->bias,
+        .high = elf->high + image->bias,
+        .phdr = elf->phdr_addr ? elf->phdr_addr + image->bias : 0,
+        .phdr_count = elf->phdr_count,
+        .exec_stack = elf->exec_stack,
+        .interp = elf->interp,
+    };
+}

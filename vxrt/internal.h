@@ -1,0 +1,305 @@
+/*
+ * What the files of the runtime share: the box, its code, and the calls
+ * between the parts. Nothing here is public.
+ *
+ * One box is used by one thread at a time; only ctx->interrupt and
+ * runner are touched from elsewhere. An image is immutable but for its zone,
+ * which has its own lock.
+ */
+#ifndef VXRT_INTERNAL_H
+#define VXRT_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <time.h>
+
+#include "format/cache.h"
+#include "format/elf32.h"
+#include "vxrt.h"
+#include "vxrt/context.h"
+
+#define VXI_WINDOW_BYTES (1ull << 32)
+#define VXI_GUARD_BYTES (1u << 16)       /* on each side of the window */
+#define VXI_PAGE_COUNT (1u << 20)
+#define VXI_RETURN_STACK_BYTES (1u << 20)
+#define VXI_TABLE_BYTES (8ull << 32)
+#define VXI_UNIT_ZONE_BYTES (256u << 20) /* dynamic code of one box */
+
+/* ---- page map: one byte for a guest page ---- */
+
+enum {
+    /* bits 0-2: VX_PROT_* */
+    VXI_PAGE_MAPPED = 8,
+    VXI_PAGE_CODE = 16,  /* a dynamic unit was made from its bytes: the host keeps it read-only */
+    VXI_PAGE_IMAGE = 32, /* holds the image's code, which the cache stands for: read-only as well */
+    VXI_PAGE_HOT = 64,   /* code that was rewritten often: runs one checked instruction at a time */
+};
+
+/* ---- dynamic code: units (unit.c) ---- */
+
+struct vxi_unit {
+    uint32_t host;      /* offset in the unit zone; a multiple of 64 */
+    uint32_t size;      /* bytes, padded */
+    bool is_dropped;
+    bool is_single;     /* one instruction, checked against memory before each use; not in the map */
+    struct vxf_entry *entries; /* guest addresses as the box sees them; host from the unit's start */
+    size_t entry_count;
+    struct vxf_row *rows;      /* sorted by host, from the unit's start */
+    size_t row_count;
+    uint64_t *boundaries;
+    uint32_t *pages;           /* guest pages of its instructions, sorted */
+    size_t page_count;
+};
+
+struct vxi_unit_code {
+    const uint8_t *code;
+    uint32_t size;
+    const struct vxf_entry *entries;
+    size_t entry_count;
+    const struct vxf_row *rows;
+    size_t row_count;
+    const vx_gaddr *pages; /* addresses of the guest pages that it was made from, sorted */
+    size_t page_count;
+    bool is_single;
+};
+
+/* Open-addressed map guest address -> zone offset of an entry, + 1. */
+struct vxi_map {
+    vx_gaddr *keys;
+    uint32_t *values; /* 0: free, 1: deleted */
+    size_t capacity, used;
+};
+
+struct vxi_units {
+    uint8_t *zone;      /* VXI_UNIT_ZONE_BYTES, NULL until the first unit */
+    uint32_t used;      /* bytes */
+    uint32_t sealed;    /* bytes that are executable: whole pages */
+    struct vxi_unit *list; /* sorted by host */
+    size_t count, capacity;
+    struct vxi_map map;
+};
+
+/* One checked instruction of a hot page (single.c). */
+struct vxi_single;
+
+/* ---- code from the cache (zone.c) ---- */
+
+enum vxi_chunk_state { VXI_CHUNK_ABSENT, VXI_CHUNK_READY, VXI_CHUNK_BAD };
+
+struct vxi_chunk {
+    _Atomic uint32_t state;
+    uint64_t *boundaries;
+    _Atomic(struct vxi_rows *) rows;
+};
+
+/* Decoded fault map of a chunk; guest addresses include the load bias. */
+struct vxi_rows {
+    struct vxf_row *rows;
+    size_t count;
+    uint32_t *by_guest; /* indices of INSN rows, sorted by guest address */
+    size_t insn_count;
+};
+
+struct vxi_zone {
+    struct vxf_file *file;
+    uint8_t *base;
+    uint32_t size;
+    vx_gaddr bias;
+    const struct vxf_chunk *chunks;
+    size_t chunk_count;
+    const struct vxf_entry *entries;
+    size_t entry_count;
+    uint64_t *entry_bits;
+    struct vxi_chunk *state;
+    pthread_mutex_t lock;
+    _Atomic bool is_bad; /* a chunk was refused: boxes leave the zone */
+    vx_status bad_status;
+    uint32_t bad_rule;
+};
+
+/* ---- image (image.c, segments.c) ---- */
+
+struct vxi_run {
+    vx_gaddr addr;
+    uint32_t size;
+    int prot;           /* VX_PROT_* */
+    bool is_anonymous;
+    uint32_t offset;    /* in the memory file */
+};
+
+struct vx_image {
+    atomic_uint references;
+    uint8_t *guest;     /* the ELF file's bytes */
+    size_t guest_size;
+    uint8_t *cache;     /* the .vxc file's bytes, or NULL */
+    size_t cache_size;
+    struct vxe_elf elf;
+    vx_gaddr bias;
+    int memory_file;    /* contents of all file-backed pages */
+    struct vxi_run *runs;
+    size_t run_count;
+    struct vxi_zone *zone; /* NULL: no cache in use */
+    vx_status cache_status;
+    struct vx_error cache_error;
+    uint64_t open_ns;
+};
+
+/* ---- box ---- */
+
+struct vx_box {
+    struct vxi_context *ctx;
+    uint8_t *window;
+    uint8_t *area;      /* reservation that holds return stack, context and table */
+    uint8_t *pages;     /* page map */
+    uint64_t mapped_pages, max_pages;
+    vx_gaddr exec_low, exec_high; /* pages with VX_PROT_EXEC are in [low, high] (first bytes of pages) */
+    struct vx_image *image;
+    struct vxi_zone *zone; /* the image's, while the box may use it */
+    bool no_dynamic;
+    atomic_bool is_running;
+    atomic_int runner;  /* thread that runs it, 0 = none */
+    struct vxi_units units;
+    struct vxi_single *singles;
+    struct vxt_span *spans; /* executable ranges; NULL: to be made */
+    size_t span_count;
+    bool force_single;  /* the next instruction runs alone: it stores into its own unit */
+    bool is_exact;      /* ctx->entry is in the middle of an instruction's host code */
+    uint32_t pending;   /* VXI_INTERRUPT_* taken from ctx->interrupt, not yet served */
+    uint32_t steps;     /* single steps towards a boundary */
+    uint32_t hot_left;  /* single instructions until hot pages are tried as usual again */
+    /* Where the guest stopped: a host address that stands for ctx->regs.eip, 0 = none. */
+    uint64_t resume_host;
+    vx_gaddr resume_eip;
+    int32_t resume_delta;
+    uint8_t *rewrites;  /* per page: how often its code was dropped, saturating */
+    uint32_t tls[3];
+    /* time limit */
+    bool has_timer, has_limit;
+    timer_t timer;
+    int timer_thread;
+    uint64_t limit_ns;  /* left */
+    uint64_t run_start_ns;
+    uint64_t timer_at_ns; /* when the timer will fire; 0 = idle */
+    struct vx_stats stats;
+    vx_gaddr *profile;
+    size_t profile_count, profile_capacity;
+};
+
+static inline bool vxi_is_exec(const struct vx_box *box, vx_gaddr addr)
+{
+    return box->pages[addr / VX_PAGE_BYTES] & VX_PROT_EXEC;
+}
+
+/* memory.c, pages.c */
+int vxi_host_prot(uint8_t page);
+/* Make the host protection of [first, last] pages that of the page map. */
+vx_status vxi_protect_pages(struct vx_box *box, uint32_t first, uint32_t last);
+/* The bytes of pages [first, last] are about to change: drop the code made from them, and let writes in. */
+void vxi_code_changes(struct vx_box *box, uint32_t first, uint32_t last);
+vx_status vxi_map_run(struct vx_box *box, const struct vxi_run *run, int fd, vx_gaddr bias);
+
+/* box.c */
+void vxi_reset_return_stack(struct vx_box *box);
+void vxi_clear_table(struct vx_box *box);
+
+/* unit.c */
+vx_status vxi_unit_add(struct vx_box *box, const struct vxi_unit_code *code, struct vxi_unit **out,
+                       uint32_t *rule);
+void vxi_units_free(struct vx_box *box);
+void vxi_units_flush(struct vx_box *box);
+/* Drop every unit made from bytes of pages [first, last]. */
+void vxi_units_drop(struct vx_box *box, uint32_t first, uint32_t last);
+struct vxi_unit *vxi_unit_at(struct vx_box *box, uint64_t host);
+/* Host address of an entry, 0 = none. */
+uint64_t vxi_unit_entry(struct vx_box *box, vx_gaddr addr);
+/* Host address of the boundary that stands for addr in the middle of a unit, 0 = none. */
+uint64_t vxi_unit_resume(struct vx_box *box, vx_gaddr addr, int32_t *esp_delta);
+
+/* map.c */
+bool vxi_map_set(struct vxi_map *map, vx_gaddr key, uint32_t value);
+bool vxi_map_get(const struct vxi_map *map, vx_gaddr key, uint32_t *value);
+void vxi_map_remove(struct vxi_map *map, vx_gaddr key);
+void vxi_map_clear(struct vxi_map *map);
+void vxi_map_free(struct vxi_map *map);
+
+/* rows.c */
+const struct vxf_row *vxi_row_at(const struct vxf_row *rows, size_t count, uint32_t host);
+static inline bool vxi_bit(const uint64_t *bits, uint32_t i)
+{
+    return bits[i / 64] >> (i % 64) & 1;
+}
+
+/* dynamic.c */
+vx_status vxi_translate(struct vx_box *box, vx_gaddr addr, uint32_t *rule);
+vx_status vxi_translate_single(struct vx_box *box, vx_gaddr addr, uint64_t *host, uint32_t *rule);
+void vxi_spans_changed(struct vx_box *box);
+void vxi_singles_free(struct vx_box *box);
+
+/* zone.c */
+vx_status vxi_zone_open(struct vxf_file *file, vx_gaddr bias, struct vxi_zone **out);
+void vxi_zone_close(struct vxi_zone *zone);
+bool vxi_zone_find(const struct vxi_zone *zone, vx_gaddr addr, uint32_t *host);
+bool vxi_zone_guest_of(const struct vxi_zone *zone, uint32_t host, vx_gaddr *addr);
+/* Make sure that the chunk with `host` is loaded. False: it was refused, and so is the zone. */
+bool vxi_zone_load(struct vxi_zone *zone, uint32_t host, struct vx_stats *stats);
+size_t vxi_zone_chunk(const struct vxi_zone *zone, uint32_t host);
+const struct vxi_rows *vxi_zone_rows(struct vxi_zone *zone, size_t chunk);
+uint64_t vxi_zone_resume(struct vxi_zone *zone, vx_gaddr addr, int32_t *esp_delta,
+                         struct vx_stats *stats);
+/* The box stops using the cache; its state must be in guest terms. */
+void vxi_leave_zone(struct vx_box *box);
+
+/* segments.c, file.c */
+vx_status vxi_segments_make(struct vx_image *image, struct vx_error *error);
+vx_status vxi_read_file(const char *path, uint64_t limit, uint8_t **bytes, size_t *size,
+                        struct vx_error *error);
+vx_status vxi_fail(struct vx_error *error, vx_status status, uint64_t offset, const char *text);
+void vxi_image_retain(struct vx_image *image);
+
+/* dispatch.c: the fast part of running; leaves x87 and SSE registers alone. */
+int vxi_dispatch(struct vxi_context *ctx);
+
+/* fp.c */
+void vxi_fp_init(struct vxi_context *ctx);
+void vxi_fp_save(struct vxi_context *ctx);
+void vxi_fp_restore(struct vxi_context *ctx);
+
+/* resolve.c: where the guest goes on. */
+enum vxi_next { VXI_NEXT_ENTER, VXI_NEXT_TRAP };
+enum vxi_next vxi_resolve(struct vx_box *box, bool is_miss, struct vx_trap *trap);
+enum vxi_next vxi_error_trap(struct vx_trap *trap, vx_status status, uint32_t detail);
+
+/* events.c */
+enum vxi_next vxi_event(struct vx_box *box, struct vx_trap *trap);
+
+/* fault.c, place.c, stop.c */
+enum vxi_next vxi_signal_exit(struct vx_box *box, struct vx_trap *trap);
+/* Stop at host address rip, or step on to where that is possible. */
+enum vxi_next vxi_stop_near(struct vx_box *box, uint64_t rip, struct vx_trap *trap);
+/* True if somebody wants the box to stop now; *trap says who. */
+bool vxi_is_stopped(struct vx_box *box, struct vx_trap *trap);
+struct vxi_place {
+    struct vxf_row row; /* host relative to the chunk or unit */
+    uint64_t host;      /* host address of the row */
+    bool is_boundary;   /* the row's host address may be entered */
+};
+bool vxi_place_of(struct vx_box *box, uint64_t rip, struct vxi_place *place);
+
+/* signal.c, thread.c, timer.c */
+vx_status vxi_signals_install(void);
+bool vxi_in_code(const struct vx_box *box, uint64_t rip);
+vx_status vxi_thread_prepare(void);
+int vxi_thread_id(void);
+void vxi_load_base(uint64_t window);
+extern __thread struct vx_box *vxi_current __attribute__((tls_model("initial-exec")));
+extern __thread const uint8_t *vxi_copy_window __attribute__((tls_model("initial-exec")));
+extern const char vxi_signal_mark; /* its address in a SIGURG says that it is ours */
+void vxi_timer_begin(struct vx_box *box);
+void vxi_timer_end(struct vx_box *box);
+/* True if the limit is reached; else the timer runs again. */
+bool vxi_timer_expired(struct vx_box *box);
+void vxi_timer_free(struct vx_box *box);
+uint64_t vxi_now_ns(void);
+
+#endif

@@ -1,0 +1,138 @@
+/*
+ * Where in the zone a guest address is: entries, and by way of the fault maps
+ * every instruction boundary. Fault maps are decoded when first asked for.
+ */
+#include <stdlib.h>
+
+#include "vxrt/internal.h"
+
+/* Index of the last entry at or below the address, entry_count if none. */
+static size_t entry_below(const struct vxi_zone *zone, vx_gaddr addr)
+{
+    size_t low = 0, high = zone->entry_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (zone->entries[middle].guest <= addr)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low ? low - 1 : zone->entry_count;
+}
+
+bool vxi_zone_find(const struct vxi_zone *zone, vx_gaddr addr, uint32_t *host)
+{
+    vx_gaddr unbiased = addr - zone->bias;
+    size_t i = entry_below(zone, unbiased);
+    if (i == zone->entry_count || zone->entries[i].guest != unbiased)
+        return false;
+    *host = zone->entries[i].host;
+    return true;
+}
+
+struct order {
+    vx_gaddr guest;
+    uint32_t index;
+};
+
+static int compare_order(const void *a, const void *b)
+{
+    const struct order *x = a, *y = b;
+    if (x->guest != y->guest)
+        return x->guest < y->guest ? -1 : 1;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+static bool index_by_guest(struct vxi_rows *rows)
+{
+    struct order *order = malloc((rows->count + 1) * sizeof *order);
+    rows->by_guest = malloc((rows->count + 1) * sizeof *rows->by_guest);
+    if (order && rows->by_guest) {
+        for (size_t i = 0; i < rows->count; i++)
+            if (rows->rows[i].kind == VXF_ROW_INSN)
+                order[rows->insn_count++] = (struct order){ rows->rows[i].guest, (uint32_t)i };
+        qsort(order, rows->insn_count, sizeof *order, compare_order);
+        for (size_t i = 0; i < rows->insn_count; i++)
+            rows->by_guest[i] = order[i].index;
+    }
+    bool is_good = order && rows->by_guest;
+    free(order);
+    return is_good;
+}
+
+static struct vxi_rows *decode(struct vxi_zone *zone, size_t chunk)
+{
+    struct vx_error error = { 0 };
+    struct vxi_rows *rows = calloc(1, sizeof *rows);
+    if (!rows)
+        return NULL;
+    if (vxf_read_rows(zone->file, chunk, &rows->rows, &rows->count, &error) == VX_OK) {
+        for (size_t i = 0; i < rows->count; i++)
+            if (rows->rows[i].kind == VXF_ROW_INSN)
+                rows->rows[i].guest += zone->bias;
+        if (index_by_guest(rows))
+            return rows;
+        free(rows->rows);
+        free(rows->by_guest);
+    }
+    free(rows);
+    return NULL;
+}
+
+const struct vxi_rows *vxi_zone_rows(struct vxi_zone *zone, size_t chunk)
+{
+    struct vxi_rows *rows = atomic_load_explicit(&zone->state[chunk].rows, memory_order_acquire);
+    if (rows)
+        return rows;
+    pthread_mutex_lock(&zone->lock);
+    rows = atomic_load(&zone->state[chunk].rows);
+    if (!rows) {
+        rows = decode(zone, chunk);
+        atomic_store_explicit(&zone->state[chunk].rows, rows, memory_order_release);
+    }
+    pthread_mutex_unlock(&zone->lock);
+    return rows;
+}
+
+static uint64_t resume_in(struct vxi_zone *zone, size_t chunk, vx_gaddr addr, int32_t *esp_delta,
+                          struct vx_stats *stats)
+{
+    const struct vxi_rows *rows = vxi_zone_rows(zone, chunk);
+    if (!rows)
+        return 0;
+    size_t low = 0, high = rows->insn_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (rows->rows[rows->by_guest[middle]].guest < addr)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    const struct vxf_chunk *where = &zone->chunks[chunk];
+    for (; low < rows->insn_count; low++) {
+        const struct vxf_row *row = &rows->rows[rows->by_guest[low]];
+        if (row->guest != addr)
+            break;
+        if (row->host - where->host >= where->size || !vxi_zone_load(zone, row->host, stats))
+            return 0;
+        if (!vxi_bit(zone->state[chunk].boundaries, row->host - where->host))
+            continue;
+        *esp_delta = row->esp_delta;
+        return (uint64_t)zone->base + row->host;
+    }
+    return 0;
+}
+
+/* Near the entry before it, most likely; else anywhere. */
+uint64_t vxi_zone_resume(struct vxi_zone *zone, vx_gaddr addr, int32_t *esp_delta, struct vx_stats *stats)
+{
+    size_t entry = entry_below(zone, addr - zone->bias);
+    size_t likely = zone->chunk_count;
+    if (entry < zone->entry_count)
+        likely = vxi_zone_chunk(zone, zone->entries[entry].host);
+    uint64_t host = likely < zone->chunk_count ? resume_in(zone, likely, addr, esp_delta, stats) : 0;
+    for (size_t chunk = 0; !host && chunk < zone->chunk_count; chunk++)
+        if (chunk != likely)
+            host = resume_in(zone, chunk, addr, esp_delta, stats);
+    return host;
+}

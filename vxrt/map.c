@@ -1,0 +1,94 @@
+/*
+ * Hash map from guest addresses to offsets in the unit zone: open
+ * addressing, linear probing, values stored + 2.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vxrt/internal.h"
+
+#define FREE 0u
+#define DELETED 1u
+#define FIRST_VALUE 2u
+#define MIN_CAPACITY 1024
+
+static size_t slot_of(const struct vxi_map *map, vx_gaddr key)
+{
+    return (key * 0x9e3779b1u) & (map->capacity - 1);
+}
+
+/* The slot with key, or the first free one on the way. */
+static size_t probe(const struct vxi_map *map, vx_gaddr key)
+{
+    size_t i = slot_of(map, key);
+    while (map->values[i] != FREE && (map->values[i] == DELETED || map->keys[i] != key))
+        i = (i + 1) & (map->capacity - 1);
+    return i;
+}
+
+static bool grow(struct vxi_map *map)
+{
+    struct vxi_map bigger = { .capacity = map->capacity ? map->capacity * 2 : MIN_CAPACITY };
+    bigger.keys = malloc(bigger.capacity * sizeof *bigger.keys);
+    bigger.values = calloc(bigger.capacity, sizeof *bigger.values);
+    if (!bigger.keys || !bigger.values) {
+        vxi_map_free(&bigger);
+        return false;
+    }
+    for (size_t i = 0; i < map->capacity; i++) {
+        if (map->values[i] < FIRST_VALUE)
+            continue;
+        size_t to = probe(&bigger, map->keys[i]);
+        bigger.keys[to] = map->keys[i];
+        bigger.values[to] = map->values[i];
+        bigger.used++;
+    }
+    vxi_map_free(map);
+    *map = bigger;
+    return true;
+}
+
+bool vxi_map_set(struct vxi_map *map, vx_gaddr key, uint32_t value)
+{
+    if (map->used * 2 >= map->capacity && !grow(map))
+        return false;
+    size_t i = probe(map, key);
+    map->used += map->values[i] == FREE;
+    map->keys[i] = key;
+    map->values[i] = value + FIRST_VALUE;
+    return true;
+}
+
+bool vxi_map_get(const struct vxi_map *map, vx_gaddr key, uint32_t *value)
+{
+    if (!map->capacity)
+        return false;
+    size_t i = probe(map, key);
+    if (map->values[i] < FIRST_VALUE)
+        return false;
+    *value = map->values[i] - FIRST_VALUE;
+    return true;
+}
+
+void vxi_map_remove(struct vxi_map *map, vx_gaddr key)
+{
+    if (!map->capacity)
+        return;
+    size_t i = probe(map, key);
+    if (map->values[i] >= FIRST_VALUE)
+        map->values[i] = DELETED;
+}
+
+void vxi_map_clear(struct vxi_map *map)
+{
+    if (map->capacity)
+        memset(map->values, 0, map->capacity * sizeof *map->values);
+    map->used = 0;
+}
+
+void vxi_map_free(struct vxi_map *map)
+{
+    free(map->keys);
+    free(map->values);
+    *map = (struct vxi_map){ 0 };
+}

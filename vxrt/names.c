@@ -1,0 +1,35 @@
+/*
+ * Names for people: traps, the version.
+ */
+#include "vxrt/internal.h"
+
+const char *vx_trap_name(enum vx_trap_kind kind)
+{
+    static const char *const names[] = {
+        [VX_TRAP_SYSCALL] = "system call",
+        [VX_TRAP_PAGE] = "page fault",
+        [VX_TRAP_DIVIDE] = "divide error",
+        [VX_TRAP_UNDEFINED] = "undefined instruction",
+        [VX_TRAP_BREAKPOINT] = "breakpoint",
+        [VX_TRAP_DEBUG] = "debug trap",
+        [VX_TRAP_OVERFLOW] = "overflow",
+        [VX_TRAP_BOUND] = "bound range exceeded",
+        [VX_TRAP_X87] = "x87 floating-point error",
+        [VX_TRAP_SIMD] = "SIMD floating-point error",
+        [VX_TRAP_ALIGNMENT] = "alignment check",
+        [VX_TRAP_PROTECTION] = "general protection fault",
+        [VX_TRAP_INTERRUPT] = "software interrupt",
+        [VX_TRAP_LIMIT] = "time limit reached",
+        [VX_TRAP_STOPPED] = "stopped",
+        [VX_TRAP_NOT_CACHED] = "not in the cache",
+        [VX_TRAP_ERROR] = "runtime error",
+    };
+    if ((unsigned)kind >= sizeof names / sizeof *names || !names[kind])
+        return "unknown trap";
+    return names[kind];
+}
+
+const char *vx_version(void)
+{
+    return VX_VERSION;
+}

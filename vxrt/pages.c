@@ -1,0 +1,203 @@
+/*
+ * The page map and the guest's mappings.
+ *
+ * The map is the truth about guest protection; the host's is derived from it.
+ * Guest pages are never executable for the host, and pages whose bytes
+ * stand for translated code are not writable, so that a write is noticed.
+ */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "vxrt/internal.h"
+
+#define PROT_BITS (VX_PROT_READ | VX_PROT_WRITE | VX_PROT_EXEC)
+#define CODE_BITS (VXI_PAGE_CODE | VXI_PAGE_IMAGE)
+
+/* As on x86: whatever can be written or executed can be read. */
+int vxi_host_prot(uint8_t page)
+{
+    if (!(page & PROT_BITS))
+        return PROT_NONE;
+    if (page & VX_PROT_WRITE && !(page & CODE_BITS))
+        return PROT_READ | PROT_WRITE;
+    return PROT_READ;
+}
+
+vx_status vxi_protect_pages(struct vx_box *box, uint32_t first, uint32_t last)
+{
+    for (uint32_t i = first; i <= last;) {
+        int prot = vxi_host_prot(box->pages[i]);
+        uint32_t end = i + 1;
+        while (end <= last && vxi_host_prot(box->pages[end]) == prot)
+            end++;
+        if (mprotect(box->window + (uint64_t)i * VX_PAGE_BYTES, (uint64_t)(end - i) * VX_PAGE_BYTES, prot) != 0)
+            return VX_ERR_MEMORY;
+        i = end;
+    }
+    return VX_OK;
+}
+
+void vxi_code_changes(struct vx_box *box, uint32_t first, uint32_t last)
+{
+    uint8_t seen = 0;
+    for (uint32_t i = first; i <= last; i++)
+        seen |= box->pages[i];
+    if (seen & VXI_PAGE_IMAGE)
+        vxi_leave_zone(box);
+    if (!(seen & CODE_BITS))
+        return;
+    vxi_units_drop(box, first, last);
+    for (uint32_t i = first; i <= last; i++) {
+        if (!(box->pages[i] & CODE_BITS))
+            continue;
+        box->pages[i] &= (uint8_t)~CODE_BITS;
+        if (box->pages[i] & VX_PROT_WRITE)
+            vxi_protect_pages(box, i, i);
+    }
+}
+
+/* Pages [first, last] of a valid range; false if it is not one. */
+static bool page_range(vx_gaddr addr, uint32_t size, uint32_t *first, uint32_t *last)
+{
+    uint64_t end = (uint64_t)addr + size;
+    if (size == 0 || addr % VX_PAGE_BYTES || addr == 0 || end > VXI_WINDOW_BYTES)
+        return false;
+    *first = addr / VX_PAGE_BYTES;
+    *last = (uint32_t)((end - 1) / VX_PAGE_BYTES);
+    return true;
+}
+
+static uint64_t count_mapped(const struct vx_box *box, uint32_t first, uint32_t last)
+{
+    uint64_t count = 0;
+    for (uint32_t i = first; i <= last; i++)
+        count += (box->pages[i] & VXI_PAGE_MAPPED) != 0;
+    return count;
+}
+
+static void note_exec(struct vx_box *box, uint32_t first, uint32_t last)
+{
+    vx_gaddr low = first * VX_PAGE_BYTES, high = last * VX_PAGE_BYTES;
+    if (low < box->exec_low)
+        box->exec_low = low;
+    if (high > box->exec_high)
+        box->exec_high = high;
+}
+
+static void set_pages(struct vx_box *box, uint32_t first, uint32_t last, uint8_t value)
+{
+    bool had_exec = false;
+    for (uint32_t i = first; i <= last && !had_exec; i++)
+        had_exec = box->pages[i] & VX_PROT_EXEC;
+    memset(box->pages + first, value, last - first + 1);
+    if (value & VX_PROT_EXEC) {
+        note_exec(box, first, last);
+        /* An instruction that was cut off at the end of the page before may be whole now. */
+        vxi_units_drop(box, first - 1, first - 1);
+    }
+    if (had_exec || value & VX_PROT_EXEC)
+        vxi_spans_changed(box);
+}
+
+static vx_status map(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot, int fd, uint64_t offset)
+{
+    uint32_t first, last;
+    if (prot & ~PROT_BITS)
+        return VX_ERR_ARGUMENT;
+    if (!page_range(addr, size, &first, &last))
+        return VX_ERR_RANGE;
+    uint64_t count = (uint64_t)last - first + 1, replaced = count_mapped(box, first, last);
+    if (box->mapped_pages - replaced + count > box->max_pages)
+        return VX_ERR_TOO_LARGE;
+    vxi_code_changes(box, first, last);
+    uint8_t value = (uint8_t)(prot | VXI_PAGE_MAPPED);
+    int flags = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0);
+    void *at = mmap(box->window + addr, count * VX_PAGE_BYTES, vxi_host_prot(value), flags, fd, (off_t)offset);
+    if (at == MAP_FAILED)
+        return VX_ERR_MEMORY;
+    set_pages(box, first, last, value);
+    box->mapped_pages += count - replaced;
+    return VX_OK;
+}
+
+vx_status vx_box_map(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot)
+{
+    return box ? map(box, addr, size, prot, -1, 0) : VX_ERR_ARGUMENT;
+}
+
+vx_status vx_box_map_file(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot, int fd, uint64_t offset)
+{
+    if (!box || fd < 0 || offset % VX_PAGE_BYTES || offset > INT64_MAX)
+        return VX_ERR_ARGUMENT;
+    return map(box, addr, size, prot, fd, offset);
+}
+
+vx_status vxi_map_run(struct vx_box *box, const struct vxi_run *run, int fd, vx_gaddr bias)
+{
+    return map(box, run->addr + bias, run->size, run->prot, run->is_anonymous ? -1 : fd, run->offset);
+}
+
+vx_status vx_box_unmap(struct vx_box *box, vx_gaddr addr, uint32_t size)
+{
+    uint32_t first, last;
+    if (!box)
+        return VX_ERR_ARGUMENT;
+    if (!page_range(addr, size, &first, &last))
+        return VX_ERR_RANGE;
+    vxi_code_changes(box, first, last);
+    uint64_t count = (uint64_t)last - first + 1;
+    void *at = mmap(box->window + addr, count * VX_PAGE_BYTES, PROT_NONE,
+                    MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED)
+        return VX_ERR_MEMORY;
+    box->mapped_pages -= count_mapped(box, first, last);
+    set_pages(box, first, last, 0);
+    return VX_OK;
+}
+
+vx_status vx_box_protect(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot)
+{
+    uint32_t first, last;
+    if (!box || prot & ~PROT_BITS)
+        return VX_ERR_ARGUMENT;
+    if (!page_range(addr, size, &first, &last))
+        return VX_ERR_RANGE;
+    bool has_change = false, gains_exec = false;
+    for (uint32_t i = first; i <= last; i++) {
+        if (!(box->pages[i] & VXI_PAGE_MAPPED))
+            return VX_ERR_RANGE;
+        has_change |= (box->pages[i] ^ prot) & VX_PROT_EXEC;
+        gains_exec |= prot & ~box->pages[i] & VX_PROT_EXEC;
+    }
+    /* Code stays good while its bytes do and it may be executed. */
+    if (!(prot & VX_PROT_EXEC))
+        vxi_code_changes(box, first, last);
+    for (uint32_t i = first; i <= last; i++)
+        box->pages[i] = (uint8_t)((box->pages[i] & ~PROT_BITS) | prot);
+    if (gains_exec) {
+        note_exec(box, first, last);
+        vxi_units_drop(box, first - 1, first - 1);
+    }
+    if (has_change)
+        vxi_spans_changed(box);
+    return vxi_protect_pages(box, first, last);
+}
+
+vx_gaddr vx_box_find_free(const struct vx_box *box, uint32_t size, vx_gaddr below)
+{
+    uint64_t need = ((uint64_t)size + VX_PAGE_BYTES - 1) / VX_PAGE_BYTES, run = 0;
+    if (!box || size == 0)
+        return 0;
+    for (uint32_t i = (below ? below : 0xfffff000u) / VX_PAGE_BYTES; i-- > 1;) {
+        run = box->pages[i] & VXI_PAGE_MAPPED ? 0 : run + 1;
+        if (run == need)
+            return i * VX_PAGE_BYTES;
+    }
+    return 0;
+}
+
+int vx_box_page_prot(const struct vx_box *box, vx_gaddr addr)
+{
+    uint8_t page = box->pages[addr / VX_PAGE_BYTES];
+    return page & VXI_PAGE_MAPPED ? page & PROT_BITS : -1;
+}

@@ -1,0 +1,181 @@
+/*
+ * Where the guest goes on: from ctx->regs.eip to a host address.
+ *
+ * In order: code that is entered often (the table), the place where it stopped,
+ * the cache, code translated before, any boundary in the middle of those, a
+ * new translation. Only real entries, or boundaries as good as entries, go to
+ * the table; a page without permission to execute never has a slot there.
+ */
+#include "vxrt/internal.h"
+
+#define VECTOR_PAGE 14
+#define MAX_INSN_BYTES 15u
+
+enum vxi_next vxi_error_trap(struct vx_trap *trap, vx_status status, uint32_t detail)
+{
+    trap->kind = VX_TRAP_ERROR;
+    trap->status = status;
+    trap->detail = detail;
+    return VXI_NEXT_TRAP;
+}
+
+static enum vxi_next fetch_fault(const struct vx_box *box, vx_gaddr address, struct vx_trap *trap)
+{
+    trap->kind = VX_TRAP_PAGE;
+    trap->address = address;
+    trap->access = VX_ACCESS_EXEC;
+    trap->vector = VECTOR_PAGE;
+    trap->is_protection = box->pages[address / VX_PAGE_BYTES] & VXI_PAGE_MAPPED;
+    return VXI_NEXT_TRAP;
+}
+
+static enum vxi_next enter_at(struct vx_box *box, uint64_t host, int32_t esp_delta)
+{
+    struct vxi_context *ctx = box->ctx;
+    ctx->entry = host;
+    ctx->r14 = ctx->regs.esp - (uint32_t)esp_delta;
+    ctx->r8 = ctx->r9 = ctx->r10 = 0;
+    ctx->r11 = 0;
+    return VXI_NEXT_ENTER;
+}
+
+/* Enter, and from now on without coming here. */
+static enum vxi_next enter_and_keep(struct vx_box *box, uint64_t host)
+{
+    *VXI_SLOT(box->ctx, box->ctx->regs.eip) = host - box->ctx->miss_stub;
+    return enter_at(box, host, 0);
+}
+
+/* An address in the cache: 0 if it has none, or none any more. */
+static uint64_t cached(struct vx_box *box, vx_gaddr eip)
+{
+    uint32_t host;
+    if (box->zone && atomic_load(&box->zone->is_bad))
+        vxi_leave_zone(box);
+    if (!box->zone || !(box->pages[eip / VX_PAGE_BYTES] & VXI_PAGE_IMAGE) || !vxi_zone_find(box->zone, eip, &host))
+        return 0;
+    if (!vxi_zone_load(box->zone, host, &box->stats)) {
+        vxi_leave_zone(box);
+        return 0;
+    }
+    size_t chunk = vxi_zone_chunk(box->zone, host);
+    if (!vxi_bit(box->zone->state[chunk].boundaries, host - box->zone->chunks[chunk].host))
+        return 0;
+    box->stats.cache_lookups++;
+    return (uint64_t)box->zone->base + host;
+}
+
+/* Boundaries in the middle of code that is there already. */
+static uint64_t boundary(struct vx_box *box, vx_gaddr eip, bool is_miss, int32_t *esp_delta)
+{
+    uint64_t host = 0;
+    if (box->zone && box->pages[eip / VX_PAGE_BYTES] & VXI_PAGE_IMAGE) {
+        host = vxi_zone_resume(box->zone, eip, esp_delta, &box->stats);
+        if (atomic_load(&box->zone->is_bad)) {
+            vxi_leave_zone(box);
+            host = 0;
+        }
+        /* Branched to again and again it deserves an entry of its own. */
+        if (host && is_miss && *esp_delta != 0 && !box->no_dynamic)
+            host = 0;
+        if (host)
+            box->stats.cache_lookups++;
+    }
+    if (!host && !is_miss)
+        host = vxi_unit_resume(box, eip, esp_delta);
+    return host;
+}
+
+static enum vxi_next not_cached(struct vx_box *box, struct vx_trap *trap)
+{
+    const struct vxi_zone *zone = box->image ? box->image->zone : NULL;
+    if (zone && atomic_load(&zone->is_bad))
+        return vxi_error_trap(trap, zone->bad_status, zone->bad_rule);
+    trap->kind = VX_TRAP_NOT_CACHED;
+    return VXI_NEXT_TRAP;
+}
+
+/* The bytes at eip make no instruction: they end in a page that may not be executed, or something is wrong. */
+static enum vxi_next no_code(const struct vx_box *box, struct vx_trap *trap)
+{
+    vx_gaddr eip = box->ctx->regs.eip, next = (eip | (VX_PAGE_BYTES - 1)) + 1;
+    if (next - eip < MAX_INSN_BYTES && !vxi_is_exec(box, next))
+        return fetch_fault(box, next, trap);
+    return vxi_error_trap(trap, VX_ERR_TRANSLATE, 0);
+}
+
+static enum vxi_next translate(struct vx_box *box, struct vx_trap *trap)
+{
+    uint32_t rule = 0;
+    vx_gaddr eip = box->ctx->regs.eip;
+    if (box->no_dynamic)
+        return not_cached(box, trap);
+    vx_status status = vxi_translate(box, eip, &rule);
+    if (status == VX_ERR_UNSUPPORTED)
+        return not_cached(box, trap);
+    if (status != VX_OK)
+        return vxi_error_trap(trap, status, rule);
+    uint64_t host = vxi_unit_entry(box, eip);
+    return host ? enter_and_keep(box, host) : no_code(box, trap);
+}
+
+/* One instruction, made from the bytes that are there now. */
+static enum vxi_next run_single(struct vx_box *box, struct vx_trap *trap)
+{
+    uint32_t rule = 0;
+    uint64_t host = 0;
+    box->force_single = false;
+    if (box->no_dynamic)
+        return not_cached(box, trap);
+    vx_status status = vxi_translate_single(box, box->ctx->regs.eip, &host, &rule);
+    if (status == VX_ERR_UNSUPPORTED)
+        return not_cached(box, trap);
+    if (status != VX_OK)
+        return vxi_error_trap(trap, status, rule);
+    return host ? enter_at(box, host, 0) : no_code(box, trap);
+}
+
+/* Pages that are rewritten all the time get another chance now and then. */
+static bool is_hot(struct vx_box *box, vx_gaddr eip)
+{
+    if (!(box->pages[eip / VX_PAGE_BYTES] & VXI_PAGE_HOT))
+        return false;
+    if (box->hot_left > 0) {
+        box->hot_left--;
+        return true;
+    }
+    for (uint32_t i = box->exec_low / VX_PAGE_BYTES; i <= box->exec_high / VX_PAGE_BYTES; i++)
+        box->pages[i] &= (uint8_t)~VXI_PAGE_HOT;
+    vxi_spans_changed(box);
+    return false;
+}
+
+enum vxi_next vxi_resolve(struct vx_box *box, bool is_miss, struct vx_trap *trap)
+{
+    struct vxi_context *ctx = box->ctx;
+    vx_gaddr eip = ctx->regs.eip;
+    box->is_exact = false;
+    if (!vxi_is_exec(box, eip))
+        return fetch_fault(box, eip, trap);
+    if (box->force_single || is_hot(box, eip))
+        return run_single(box, trap);
+    uint64_t slot = *VXI_SLOT(ctx, eip);
+    if (slot)
+        return enter_at(box, ctx->miss_stub + slot, 0);
+    if (box->resume_host && box->resume_eip == eip)
+        return enter_at(box, box->resume_host, box->resume_delta);
+    uint64_t host = cached(box, eip);
+    if (host)
+        return enter_and_keep(box, host);
+    host = vxi_unit_entry(box, eip);
+    if (host) {
+        box->stats.dynamic_lookups++;
+        return enter_and_keep(box, host);
+    }
+    int32_t esp_delta = 0;
+    bool is_image = box->pages[eip / VX_PAGE_BYTES] & VXI_PAGE_IMAGE;
+    host = boundary(box, eip, is_miss, &esp_delta);
+    if (host && is_image && box->zone && esp_delta == 0)
+        return enter_and_keep(box, host);
+    return host ? enter_at(box, host, esp_delta) : translate(box, trap);
+}

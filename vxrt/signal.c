@@ -1,0 +1,274 @@
+/*
+ * Signal handlers: faults and interrupts in translated code become exits.
+ *
+ * A handler does little: it recognises what is the running box's, stores the
+ * registers in the context and sends the thread to the exit stub. Everything
+ * else goes to the handler that was there before. Only faults at addresses
+ * that the guest can name (window and guards) are taken: any other fault in
+ * translated code would be an escape and is the host's to see.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include "vxrt/internal.h"
+
+#define PF_FETCH 16u
+#define VECTOR_DIVIDE 0
+#define VECTOR_DEBUG 1
+#define VECTOR_UNDEFINED 6
+#define VECTOR_PROTECTION 13
+#define VECTOR_PAGE 14
+#define VECTOR_X87 16
+#define VECTOR_ALIGNMENT 17
+#define VECTOR_SIMD 19
+/* A signal frame that finds no room above the return stack's guard is reported as a fault without address. */
+#define FRAME_BYTES 16384
+
+static const int handled[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGURG };
+static struct sigaction previous[NSIG];
+static pthread_once_t install_once = PTHREAD_ONCE_INIT;
+static vx_status install_status;
+
+const char vxi_signal_mark;
+__thread const uint8_t *vxi_copy_window __attribute__((tls_model("initial-exec")));
+
+bool vxi_in_code(const struct vx_box *box, uint64_t rip)
+{
+    const struct vxi_zone *zone = box->zone;
+    if (zone && rip - (uint64_t)zone->base < zone->size)
+        return true;
+    return box->units.zone && rip - (uint64_t)box->units.zone < box->units.used;
+}
+
+static bool is_between(uint64_t rip, const uint8_t *begin, const uint8_t *end)
+{
+    return rip >= (uint64_t)begin && rip < (uint64_t)end;
+}
+
+/* Leave for the exit stub with everything recorded. */
+static void take(struct vx_box *box, int number, const siginfo_t *info, ucontext_t *uc)
+{
+    struct vxi_context *ctx = box->ctx;
+    greg_t *g = uc->uc_mcontext.gregs;
+    ctx->regs.eax = (uint32_t)g[REG_RAX];
+    ctx->regs.ecx = (uint32_t)g[REG_RCX];
+    ctx->regs.edx = (uint32_t)g[REG_RDX];
+    ctx->regs.ebx = (uint32_t)g[REG_RBX];
+    ctx->regs.ebp = (uint32_t)g[REG_RBP];
+    ctx->regs.esi = (uint32_t)g[REG_RSI];
+    ctx->regs.edi = (uint32_t)g[REG_RDI];
+    ctx->regs.eflags = (uint32_t)g[REG_EFL];
+    ctx->r14 = (uint32_t)g[REG_R14];
+    ctx->r8 = (uint32_t)g[REG_R8];
+    ctx->r9 = (uint32_t)g[REG_R9];
+    ctx->r10 = (uint32_t)g[REG_R10];
+    ctx->r11 = (uint64_t)g[REG_R11];
+    ctx->rsp = (uint64_t)g[REG_RSP];
+    ctx->signal.number = number;
+    ctx->signal.trapno = (uint32_t)g[REG_TRAPNO];
+    ctx->signal.error = (uint32_t)g[REG_ERR];
+    ctx->signal.rip = (uint64_t)g[REG_RIP];
+    ctx->signal.address = (uint64_t)info->si_addr;
+    g[REG_R15] = (greg_t)ctx;
+    g[REG_RSP] = (greg_t)ctx->host_rsp;
+    g[REG_EFL] = VXI_EFLAGS_FIXED;
+    g[REG_RIP] = (greg_t)vxi_exit_signal;
+}
+
+/* The return stack is full: forget it. Returns then miss, and go on by address. */
+static void empty_return_stack(struct vx_box *box, ucontext_t *uc)
+{
+    uc->uc_mcontext.gregs[REG_RSP] = (greg_t)box->ctx->rsp_top;
+}
+
+static bool is_guest_address(const struct vx_box *box, uint64_t address)
+{
+    return address - ((uint64_t)box->window - VXI_GUARD_BYTES) <
+           VXI_WINDOW_BYTES + 2 * VXI_GUARD_BYTES;
+}
+
+/* The lowest usable slot of the return stack. */
+static uint64_t return_stack_low(const struct vx_box *box)
+{
+    return box->ctx->rsp_top + 8 - VXI_RETURN_STACK_BYTES;
+}
+
+static bool take_page_fault(struct vx_box *box, int number, const siginfo_t *info, ucontext_t *uc)
+{
+    uint64_t address = (uint64_t)info->si_addr;
+    uint64_t rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
+    if ((uint64_t)uc->uc_mcontext.gregs[REG_ERR] & PF_FETCH) {
+        /* A chunk of the cache that is not loaded yet; dynamic code is always there. */
+        const struct vxi_zone *zone = box->zone;
+        if (address != rip || !zone || rip - (uint64_t)zone->base >= zone->size)
+            return false;
+        take(box, number, info, uc);
+        return true;
+    }
+    if (return_stack_low(box) - 1 - address < VX_PAGE_BYTES) {
+        empty_return_stack(box, uc);
+        return true;
+    }
+    if (!is_guest_address(box, address))
+        return false;
+    take(box, number, info, uc);
+    return true;
+}
+
+/* True if the signal is a fault of the running box. rip is in translated code. */
+static bool take_fault(struct vx_box *box, int number, const siginfo_t *info, ucontext_t *uc)
+{
+    uint32_t trapno = (uint32_t)uc->uc_mcontext.gregs[REG_TRAPNO];
+    uint64_t rsp = (uint64_t)uc->uc_mcontext.gregs[REG_RSP];
+    bool is_ours = false;
+    if (info->si_code <= 0)
+        return false; /* sent, not a fault */
+    switch (number) {
+    case SIGSEGV:
+        if (info->si_code == SI_KERNEL && rsp - return_stack_low(box) < FRAME_BYTES) {
+            empty_return_stack(box, uc);
+            return true;
+        }
+        if (info->si_code != SI_KERNEL && trapno == VECTOR_PAGE)
+            return take_page_fault(box, number, info, uc);
+        is_ours = trapno == VECTOR_PROTECTION;
+        break;
+    case SIGBUS:
+        if (trapno == VECTOR_PAGE)
+            return take_page_fault(box, number, info, uc);
+        is_ours = trapno == VECTOR_ALIGNMENT;
+        break;
+    case SIGFPE:
+        is_ours = trapno == VECTOR_DIVIDE || trapno == VECTOR_X87 || trapno == VECTOR_SIMD;
+        break;
+    case SIGILL:
+        is_ours = trapno == VECTOR_UNDEFINED;
+        break;
+    case SIGTRAP:
+        is_ours = trapno == VECTOR_DEBUG && box->ctx->stepping;
+        break;
+    default:
+        break;
+    }
+    if (is_ours)
+        take(box, number, info, uc);
+    return is_ours;
+}
+
+/* TF stays on for an instruction or two outside of translated code. */
+static bool step_through(struct vx_box *box, ucontext_t *uc)
+{
+    greg_t *g = uc->uc_mcontext.gregs;
+    uint64_t rip = (uint64_t)g[REG_RIP];
+    if (!box->ctx->stepping || g[REG_TRAPNO] != VECTOR_DEBUG)
+        return false;
+    if (is_between(rip, vxi_enter_begin, vxi_enter_end))
+        return true;
+    if (!is_between(rip, vxi_stubs_begin, vxi_stubs_end))
+        return false;
+    g[REG_EFL] &= ~(greg_t)VXI_EFLAGS_TF;
+    return true;
+}
+
+/* A copy between host and guest memory met a page of a file that has shrunk. */
+static bool end_copy(const siginfo_t *info, ucontext_t *uc)
+{
+    greg_t *g = uc->uc_mcontext.gregs;
+    if (g[REG_RIP] != (greg_t)vxi_copy_insn || !vxi_copy_window || info->si_code <= 0 ||
+        (uint64_t)info->si_addr - (uint64_t)vxi_copy_window >= VXI_WINDOW_BYTES)
+        return false;
+    g[REG_RIP] = (greg_t)vxi_copy_fault;
+    return true;
+}
+
+static void call_previous(int number, siginfo_t *info, void *context)
+{
+    const struct sigaction *action = &previous[number];
+    if (!(action->sa_flags & SA_SIGINFO) &&
+        (action->sa_handler == SIG_DFL || action->sa_handler == SIG_IGN)) {
+        if (number == SIGURG || (action->sa_handler == SIG_IGN && info->si_code <= 0))
+            return;
+        /* Let the default happen: a fault repeats, a sent signal is sent again. */
+        struct sigaction plain = { .sa_handler = SIG_DFL };
+        sigaction(number, &plain, NULL);
+        if (info->si_code <= 0 || number == SIGTRAP)
+            raise(number);
+        return;
+    }
+    sigset_t mask = action->sa_mask, old;
+    if (!(action->sa_flags & SA_NODEFER))
+        sigaddset(&mask, number);
+    pthread_sigmask(SIG_BLOCK, &mask, &old);
+    if (action->sa_flags & SA_SIGINFO)
+        action->sa_sigaction(number, info, context);
+    else
+        action->sa_handler(number);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+    int saved = errno;
+    struct vx_box *box = vxi_current;
+    ucontext_t *uc = context;
+    bool is_ours = false;
+    if ((number == SIGSEGV || number == SIGBUS) && end_copy(info, uc))
+        is_ours = true;
+    else if (box && vxi_in_code(box, (uint64_t)uc->uc_mcontext.gregs[REG_RIP]))
+        is_ours = take_fault(box, number, info, uc);
+    else if (box && number == SIGTRAP)
+        is_ours = step_through(box, uc);
+    if (!is_ours)
+        call_previous(number, info, context);
+    errno = saved;
+}
+
+/* SIGURG: somebody wants the box to stop, or its time is up. */
+static void on_request(int number, siginfo_t *info, void *context)
+{
+    int saved = errno;
+    struct vx_box *box = vxi_current;
+    ucontext_t *uc = context;
+    bool is_marked = (info->si_code == SI_QUEUE || info->si_code == SI_TIMER) &&
+                     info->si_value.sival_ptr == (const void *)&vxi_signal_mark;
+    if (box && is_marked && info->si_code == SI_TIMER)
+        atomic_fetch_or(&box->ctx->interrupt, VXI_INTERRUPT_TIMER);
+    if (box && atomic_load(&box->ctx->interrupt)) {
+        uint64_t rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
+        if (vxi_in_code(box, rip)) {
+            take(box, number, info, uc);
+        } else if (is_between(rip, vxi_enter_begin, vxi_enter_end)) {
+            uc->uc_mcontext.gregs[REG_R15] = (greg_t)box->ctx;
+            uc->uc_mcontext.gregs[REG_RSP] = (greg_t)box->ctx->host_rsp;
+            uc->uc_mcontext.gregs[REG_EFL] = VXI_EFLAGS_FIXED;
+            uc->uc_mcontext.gregs[REG_RIP] = (greg_t)vxi_enter_abort;
+        }
+    }
+    if (!is_marked)
+        call_previous(number, info, context);
+    errno = saved;
+}
+
+static void install(void)
+{
+    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
+        int number = handled[i];
+        struct sigaction action = { .sa_flags = SA_SIGINFO | SA_ONSTACK };
+        action.sa_sigaction = number == SIGURG ? on_request : on_fault;
+        if (number == SIGURG)
+            action.sa_flags |= SA_RESTART;
+        sigemptyset(&action.sa_mask);
+        sigaddset(&action.sa_mask, SIGURG);
+        if (sigaction(number, NULL, &previous[number]) != 0 ||
+            sigaction(number, &action, NULL) != 0)
+            install_status = VX_ERR_UNSUPPORTED;
+    }
+}
+
+vx_status vxi_signals_install(void)
+{
+    pthread_once(&install_once, install);
+    return install_status;
+}

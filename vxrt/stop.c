@@ -1,0 +1,80 @@
+/*
+ * Stopping at an instruction boundary.
+ *
+ * An interrupt finds the guest anywhere in its host code. If that is the start
+ * of an instruction, or a string instruction between two elements, the guest
+ * stops there; else it goes on one host instruction at a time until it is.
+ */
+#include "vxrt/internal.h"
+
+/* A block is left, or an instruction ends, long before. */
+#define MAX_STEPS (1u << 20)
+
+/* rip points to a string instruction: whole elements are done, and esi, edi, ecx say how many. */
+static bool is_rep(uint64_t rip)
+{
+    const uint8_t *code = (const uint8_t *)rip;
+    if (*code == 0x66)
+        code++;
+    if (*code != 0xf2 && *code != 0xf3)
+        return false;
+    code++;
+    return (*code >= 0xa4 && *code <= 0xa7) || (*code >= 0xaa && *code <= 0xaf);
+}
+
+bool vxi_is_stopped(struct vx_box *box, struct vx_trap *trap)
+{
+    box->pending |= atomic_exchange(&box->ctx->interrupt, 0);
+    if (box->pending & VXI_INTERRUPT_STOP) {
+        box->pending &= ~(uint32_t)VXI_INTERRUPT_STOP;
+        trap->kind = VX_TRAP_STOPPED;
+        return true;
+    }
+    if (box->pending & VXI_INTERRUPT_TIMER) {
+        box->pending &= ~(uint32_t)VXI_INTERRUPT_TIMER;
+        if (vxi_timer_expired(box)) {
+            trap->kind = VX_TRAP_LIMIT;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is there a reason to stop? Keeps it pending. A timer that fired early is none. */
+static bool is_wanted(struct vx_box *box)
+{
+    box->pending |= atomic_exchange(&box->ctx->interrupt, 0);
+    if (box->pending == VXI_INTERRUPT_TIMER && !vxi_timer_expired(box))
+        box->pending = 0;
+    return box->pending != 0;
+}
+
+enum vxi_next vxi_stop_near(struct vx_box *box, uint64_t rip, struct vx_trap *trap)
+{
+    struct vxi_context *ctx = box->ctx;
+    struct vxi_place place;
+    ctx->entry = rip;
+    box->is_exact = true;
+    if (!is_wanted(box)) {
+        ctx->stepping = 0;
+        return VXI_NEXT_ENTER;
+    }
+    if (box->steps++ >= MAX_STEPS || !vxi_place_of(box, rip, &place)) {
+        ctx->stepping = 0;
+        return vxi_error_trap(trap, VX_ERR_VXC_FAULTMAP, 0);
+    }
+    if (place.row.kind != VXF_ROW_INSN || !((place.host == rip && place.is_boundary) || is_rep(rip))) {
+        ctx->stepping = 1;
+        return VXI_NEXT_ENTER;
+    }
+    ctx->stepping = 0;
+    box->is_exact = false;
+    ctx->regs.eip = place.row.guest;
+    ctx->regs.esp = ctx->r14 + (uint32_t)place.row.esp_delta;
+    box->resume_host = place.is_boundary ? place.host : 0;
+    box->resume_eip = place.row.guest;
+    box->resume_delta = place.row.esp_delta;
+    if (vxi_is_stopped(box, trap))
+        return VXI_NEXT_TRAP;
+    return vxi_resolve(box, false, trap);
+}

@@ -1,0 +1,315 @@
+/*
+ * Units: dynamic code of one box. A unit is one verified chunk on its own;
+ * nothing but the table and the return stack leads into it.
+ *
+ * Units lie one after the other in a zone that is sealed page by page; the
+ * memory of a dropped unit is not used again before everything is flushed and
+ * the return stack reset, so that no stale slot can point to other code.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "verifier/verifier.h"
+#include "vxrt/internal.h"
+
+#define HLT 0xf4
+#define UNIT_ALIGN 64u
+
+static uint32_t round_up(uint32_t value, uint32_t to)
+{
+    return (value + to - 1) / to * to;
+}
+
+static vx_status reserve(struct vxi_units *units)
+{
+    if (units->zone)
+        return VX_OK;
+    void *zone = mmap(NULL, VXI_UNIT_ZONE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (zone == MAP_FAILED)
+        return VX_ERR_ADDRESS_SPACE;
+    units->zone = zone;
+    return VX_OK;
+}
+
+static void free_unit(struct vxi_unit *unit)
+{
+    free(unit->entries);
+    free(unit->rows);
+    free(unit->boundaries);
+    free(unit->pages);
+}
+
+static void *copy_of(const void *bytes, size_t size)
+{
+    void *copy = malloc(size ? size : 1);
+    if (copy && size)
+        memcpy(copy, bytes, size);
+    return copy;
+}
+
+static int compare_u32(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static bool copy_pages(struct vxi_unit *unit, const struct vxi_unit_code *code)
+{
+    unit->pages = malloc((code->page_count + 1) * sizeof *unit->pages);
+    if (!unit->pages)
+        return false;
+    for (size_t i = 0; i < code->page_count; i++)
+        unit->pages[i] = code->pages[i] / VX_PAGE_BYTES;
+    unit->page_count = code->page_count;
+    return true;
+}
+
+static vx_status check(struct vxi_unit *unit, const uint8_t *code, uint32_t *rule)
+{
+    size_t words = unit->size / 64;
+    uint64_t *entries = calloc(words, sizeof *entries);
+    uint64_t *targets = calloc(words, sizeof *targets);
+    unit->boundaries = calloc(words, sizeof *unit->boundaries);
+    vx_status status = VX_ERR_MEMORY;
+    if (entries && targets && unit->boundaries) {
+        struct vxv_input input = { .code = code, .size = unit->size, .zone_size = unit->size, .entries = entries };
+        struct vxv_result result = { 0 };
+        for (size_t i = 0; i < unit->entry_count; i++)
+            entries[unit->entries[i].host / 64] |= 1ull << (unit->entries[i].host % 64);
+        bool is_good = vxv_verify(&input, unit->boundaries, targets, &result);
+        *rule = result.rule;
+        status = !is_good ? VX_ERR_REJECTED
+                 : result.cpu_features & ~vxv_cpu_of_this_machine() ? VX_ERR_CPU : VX_OK;
+    }
+    free(entries);
+    free(targets);
+    return status;
+}
+
+/* Copy, verify what was copied, seal. The pages are never writable and executable at once. */
+static vx_status install(struct vx_box *box, struct vxi_unit *unit, const uint8_t *code, uint32_t size,
+                         uint32_t *rule)
+{
+    struct vxi_units *units = &box->units;
+    uint8_t *at = units->zone + unit->host;
+    uint32_t from = unit->host / VX_PAGE_BYTES * VX_PAGE_BYTES;
+    uint32_t to = round_up(unit->host + unit->size, VX_PAGE_BYTES);
+    if (mprotect(units->zone + from, to - from, PROT_READ | PROT_WRITE) != 0)
+        return VX_ERR_MEMORY;
+    memcpy(at, code, size);
+    memset(at + size, HLT, units->zone + to - (at + size));
+    vx_status status = check(unit, at, rule);
+    if (status != VX_OK)
+        memset(at, HLT, unit->size);
+    if (mprotect(units->zone + from, to - from, PROT_READ | PROT_EXEC) == 0)
+        return status;
+    /* Older units on the first page cannot run any more. */
+    vxi_units_flush(box);
+    return VX_ERR_MEMORY;
+}
+
+static void drop(struct vx_box *box, struct vxi_unit *unit);
+
+/* Put the unit, and with it its arrays, on the list. */
+static vx_status register_unit(struct vx_box *box, struct vxi_unit *unit)
+{
+    struct vxi_units *units = &box->units;
+    if (units->count == units->capacity) {
+        size_t capacity = units->capacity ? units->capacity * 2 : 64;
+        struct vxi_unit *list = realloc(units->list, capacity * sizeof *list);
+        if (!list) {
+            free_unit(unit);
+            return VX_ERR_MEMORY;
+        }
+        units->list = list;
+        units->capacity = capacity;
+    }
+    struct vxi_unit *placed = &units->list[units->count++];
+    *placed = *unit;
+    units->used += unit->size;
+    if (unit->is_single)
+        return VX_OK;
+    bool is_good = true;
+    for (size_t i = 0; i < unit->entry_count; i++)
+        is_good &= vxi_map_set(&units->map, unit->entries[i].guest, unit->host + unit->entries[i].host);
+    for (size_t i = 0; i < unit->page_count; i++) {
+        uint32_t page = unit->pages[i];
+        if (box->pages[page] & VXI_PAGE_CODE)
+            continue;
+        box->pages[page] |= VXI_PAGE_CODE;
+        if (box->pages[page] & VX_PROT_WRITE)
+            is_good &= vxi_protect_pages(box, page, page) == VX_OK;
+    }
+    if (is_good)
+        return VX_OK;
+    drop(box, placed);
+    return VX_ERR_MEMORY;
+}
+
+vx_status vxi_unit_add(struct vx_box *box, const struct vxi_unit_code *code, struct vxi_unit **out, uint32_t *rule)
+{
+    struct vxi_units *units = &box->units;
+    struct vxi_unit unit = { .size = round_up(code->size, UNIT_ALIGN), .entry_count = code->entry_count,
+                             .row_count = code->row_count, .is_single = code->is_single };
+    *rule = 0;
+    if (code->size == 0 || code->size > VXF_CHUNK_LIMIT)
+        return VX_ERR_TOO_LARGE;
+    vx_status status = reserve(units);
+    if (status != VX_OK)
+        return status;
+    if (unit.size > VXI_UNIT_ZONE_BYTES - units->used)
+        vxi_units_flush(box);
+    unit.host = units->used;
+    unit.entries = copy_of(code->entries, code->entry_count * sizeof *code->entries);
+    unit.rows = copy_of(code->rows, code->row_count * sizeof *code->rows);
+    status = unit.entries && unit.rows && copy_pages(&unit, code) ? VX_OK : VX_ERR_MEMORY;
+    for (size_t i = 0; status == VX_OK && i < unit.entry_count; i++)
+        if (unit.entries[i].host >= code->size)
+            status = VX_ERR_REJECTED;
+    if (status == VX_OK)
+        status = install(box, &unit, code->code, code->size, rule);
+    /* What the verifier calls no boundary is no entry, whoever says so. */
+    for (size_t i = 0; status == VX_OK && i < unit.entry_count; i++)
+        if (!vxi_bit(unit.boundaries, unit.entries[i].host))
+            status = VX_ERR_REJECTED;
+    if (status != VX_OK) {
+        free_unit(&unit);
+        return status;
+    }
+    status = register_unit(box, &unit);
+    if (status == VX_OK)
+        *out = &units->list[units->count - 1];
+    return status;
+}
+
+/* The newest unit at or below the offset. */
+struct vxi_unit *vxi_unit_at(struct vx_box *box, uint64_t host)
+{
+    struct vxi_units *units = &box->units;
+    uint64_t offset = host - (uint64_t)units->zone;
+    if (!units->zone || offset >= units->used)
+        return NULL;
+    size_t low = 0, high = units->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (units->list[middle].host <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    struct vxi_unit *unit = low ? &units->list[low - 1] : NULL;
+    return unit && !unit->is_dropped && offset - unit->host < unit->size ? unit : NULL;
+}
+
+uint64_t vxi_unit_entry(struct vx_box *box, vx_gaddr addr)
+{
+    uint32_t offset;
+    if (!vxi_map_get(&box->units.map, addr, &offset))
+        return 0;
+    return (uint64_t)box->units.zone + offset;
+}
+
+uint64_t vxi_unit_resume(struct vx_box *box, vx_gaddr addr, int32_t *esp_delta)
+{
+    struct vxi_units *units = &box->units;
+    uint32_t page = addr / VX_PAGE_BYTES;
+    for (size_t u = units->count; u-- > 0;) {
+        const struct vxi_unit *unit = &units->list[u];
+        if (unit->is_dropped || unit->is_single ||
+            !bsearch(&page, unit->pages, unit->page_count, sizeof page, compare_u32))
+            continue;
+        for (size_t i = 0; i < unit->row_count; i++) {
+            const struct vxf_row *row = &unit->rows[i];
+            if (row->guest != addr || row->kind != VXF_ROW_INSN || row->host >= unit->size ||
+                !vxi_bit(unit->boundaries, row->host))
+                continue;
+            *esp_delta = row->esp_delta;
+            return (uint64_t)units->zone + unit->host + row->host;
+        }
+    }
+    return 0;
+}
+
+static void drop(struct vx_box *box, struct vxi_unit *unit)
+{
+    uint64_t base = (uint64_t)box->units.zone + unit->host - box->ctx->miss_stub;
+    unit->is_dropped = true;
+    for (size_t i = 0; i < unit->entry_count; i++) {
+        const struct vxf_entry *entry = &unit->entries[i];
+        uint64_t *slot = VXI_SLOT(box->ctx, entry->guest);
+        uint32_t offset;
+        if (*slot == base + entry->host)
+            *slot = 0;
+        if (!unit->is_single && vxi_map_get(&box->units.map, entry->guest, &offset) &&
+            offset == unit->host + entry->host)
+            vxi_map_remove(&box->units.map, entry->guest);
+    }
+    free_unit(unit);
+    unit->entries = NULL;
+    unit->rows = NULL;
+    unit->boundaries = NULL;
+    unit->pages = NULL;
+    unit->entry_count = unit->row_count = unit->page_count = 0;
+}
+
+void vxi_units_drop(struct vx_box *box, uint32_t first, uint32_t last)
+{
+    struct vxi_units *units = &box->units;
+    bool has_dropped = false;
+    for (size_t u = 0; u < units->count; u++) {
+        struct vxi_unit *unit = &units->list[u];
+        bool is_hit = false;
+        for (size_t i = 0; i < unit->page_count && !is_hit; i++)
+            is_hit = unit->pages[i] >= first && unit->pages[i] <= last;
+        if (!is_hit || unit->is_dropped || unit->is_single)
+            continue;
+        drop(box, unit);
+        has_dropped = true;
+    }
+    if (!has_dropped)
+        return;
+    box->stats.code_invalidations++;
+    box->resume_host = 0;
+    vxi_reset_return_stack(box);
+}
+
+void vxi_units_flush(struct vx_box *box)
+{
+    struct vxi_units *units = &box->units;
+    for (size_t u = 0; u < units->count; u++) {
+        struct vxi_unit *unit = &units->list[u];
+        for (size_t i = 0; i < unit->page_count; i++)
+            if (!unit->is_single && box->pages[unit->pages[i]] & VXI_PAGE_CODE) {
+                box->pages[unit->pages[i]] &= (uint8_t)~VXI_PAGE_CODE;
+                vxi_protect_pages(box, unit->pages[i], unit->pages[i]);
+            }
+        if (!unit->is_dropped)
+            drop(box, unit);
+    }
+    units->count = 0;
+    units->used = 0;
+    vxi_map_clear(&units->map);
+    vxi_singles_free(box);
+    if (units->zone && (mprotect(units->zone, VXI_UNIT_ZONE_BYTES, PROT_NONE) != 0 ||
+                        madvise(units->zone, VXI_UNIT_ZONE_BYTES, MADV_DONTNEED) != 0)) {
+        munmap(units->zone, VXI_UNIT_ZONE_BYTES);
+        units->zone = NULL;
+    }
+    box->resume_host = 0;
+    box->stats.code_invalidations++;
+    vxi_reset_return_stack(box);
+}
+
+void vxi_units_free(struct vx_box *box)
+{
+    struct vxi_units *units = &box->units;
+    for (size_t u = 0; u < units->count; u++)
+        free_unit(&units->list[u]);
+    free(units->list);
+    vxi_map_free(&units->map);
+    vxi_singles_free(box);
+    if (units->zone)
+        munmap(units->zone, VXI_UNIT_ZONE_BYTES);
+    *units = (struct vxi_units){ 0 };
+}
