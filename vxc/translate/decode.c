@@ -8,7 +8,8 @@
 
 #include "vxc/translate/decode.h"
 
-enum { NP, P66, PF3, PF2 };
+enum { NP, P66, PF3, PF2, NPO };
+#define PREFIX_INDEX(prefix) ((prefix) & 3) /* NPO rows stand with NP */
 
 /* Forms: bits 0-3 digit + 1 (0: any), 4 memory only, 5 register only, 8 exact ModRM in bits 16-23. */
 #define ANY 0
@@ -41,7 +42,7 @@ enum { IMM_NONE, IMM_B, IMM_BS, IMM_W, IMM_Z, IMM_ENTER, IMM_FAR, IMM_JB, IMM_JZ
 struct compiled {
     uint16_t next;      /* next row with the same map, prefix and opcode, + 1; 0: none */
     uint8_t reg_kind, rm_kind, imm;
-    bool has_modrm, byte_op, is_sized, is_vector;
+    bool has_modrm, byte_op, is_sized, is_exact;
     bool reg_read, reg_write, rm_read, rm_write;
 };
 
@@ -80,7 +81,7 @@ static void compile_operand(struct compiled *c, const char *operand, char access
         c->imm = IMM_FAR;
     }
     c->is_sized |= (size == 'v' || size == 'z') || !strncmp(operand, "eAX", 3);
-    c->is_vector |= strchr("VWPQUN", kind) != NULL;
+    c->is_exact |= strchr("VWPQUN", kind) != NULL;
 }
 
 __attribute__((constructor)) static void compile_rows(void)
@@ -97,7 +98,8 @@ __attribute__((constructor)) static void compile_rows(void)
                 break;
             operand++;
         }
-        uint16_t *head = &first_row[row->map][row->prefix][row->opcode];
+        uint16_t *head = &first_row[row->map][PREFIX_INDEX(row->prefix)][row->opcode];
+        c->is_exact |= row->prefix == NPO;
         c->next = *head;
         *head = (uint16_t)(i + 1);
     }
@@ -371,7 +373,7 @@ void vxt_decode(const uint8_t *bytes, uint32_t available, vx_gaddr addr, struct 
     int row = search(insn->map, prefix, insn->opcode, insn->modrm);
     if (row < 0 && prefix != NP) {
         row = search(insn->map, NP, insn->opcode, insn->modrm);
-        if (row >= 0 && compiled[row].is_vector)
+        if (row >= 0 && compiled[row].is_exact)
             row = -1;
         prefix = NP;
     }
