@@ -89,41 +89,64 @@ static vx_status read_table(struct vxf_file *file, struct vx_error *error)
     return VX_OK;
 }
 
-/* Inflate a whole blocked section, at most `limit` plain bytes. *out is malloc'd. */
-static vx_status read_blocked(const struct vxf_file *file, enum vxi_section section,
-                              uint64_t limit, uint8_t **out, struct vx_error *error)
+/* Plain bytes of a section: inflated, or the file's own. */
+struct plain {
+    const uint8_t *bytes;
+    size_t size;
+    uint8_t *owned; /* to free */
+};
+
+static vx_status inflate_blocks(const struct vxf_file *file, enum vxi_section section,
+                                struct plain *out, struct vx_error *error)
 {
     const struct vxf_section_info *info = &file->sections[section];
-    *out = NULL;
+    uint64_t start = vxi_first_block(file, section);
+    out->bytes = out->owned = malloc(out->size);
+    if (!out->owned)
+        return vxi_fail(error, VX_ERR_MEMORY, info->offset, "no memory for section %s",
+                        info->name);
+    for (size_t i = 0; i < vxi_block_count(info->plain_bytes); i++) {
+        if (!vxi_read_block(file, section, i, start, out->owned + i * VXI_BLOCK_BYTES)) {
+            free(out->owned);
+            out->owned = NULL;
+            return vxi_fail(error, VX_ERR_VXC_INFLATE, start, "block %zu of section %s", i,
+                            info->name);
+        }
+        start += vxi_block_stored(file, section, i);
+    }
+    return VX_OK;
+}
+
+/* The plain bytes of a whole blocked section, at most `limit` of them. */
+static vx_status read_blocked(const struct vxf_file *file, enum vxi_section section,
+                              uint64_t limit, struct plain *out, struct vx_error *error)
+{
+    const struct vxf_section_info *info = &file->sections[section];
+    *out = (struct plain){0};
     if (info->plain_bytes > limit)
         return vxi_fail(error, VX_ERR_VXC_LIMIT, info->offset, "section %s is too large",
                         info->name);
     vx_status status = vxi_check_blocks(file, section, error);
     if (status != VX_OK)
         return status;
-    uint8_t *bytes = malloc(info->plain_bytes ? (size_t)info->plain_bytes : 1);
-    if (!bytes)
-        return vxi_fail(error, VX_ERR_MEMORY, info->offset, "no memory for section %s",
-                        info->name);
-    uint64_t start = vxi_first_block(file, section);
-    for (size_t i = 0; i < vxi_block_count(info->plain_bytes); i++) {
-        if (!vxi_read_block(file, section, i, start, bytes + i * VXI_BLOCK_BYTES)) {
-            free(bytes);
-            return vxi_fail(error, VX_ERR_VXC_INFLATE, start, "block %zu of section %s", i,
-                            info->name);
-        }
-        start += vxi_block_stored(file, section, i);
-    }
-    *out = bytes;
+    out->size = (size_t)info->plain_bytes;
+    uint64_t first = vxi_first_block(file, section);
+    struct vxi_cursor c = vxi_cursor_at(file->bytes, file->size, first,
+                                        info->stored_bytes - (first - info->offset));
+    if (vxi_left(&c) != out->size)
+        return inflate_blocks(file, section, out, error);
+    /* every block is stored, so the plain bytes lie in one piece */
+    out->bytes = vxi_take(&c, out->size);
     return VX_OK;
 }
 
 /* Metadata and the three counts, each within its limit. */
-static vx_status parse_meta(struct vxf_file *file, const uint8_t *bytes, struct vx_error *error)
+static vx_status parse_meta(struct vxf_file *file, const struct plain *plain,
+                             struct vx_error *error)
 {
     const struct vxf_section_info *info = &file->sections[VXI_META];
     struct vxf_meta *meta = &file->meta;
-    struct vxi_cursor c = vxi_cursor(bytes, (size_t)info->plain_bytes);
+    struct vxi_cursor c = vxi_cursor(plain->bytes, plain->size);
     meta->guest_hash[0] = vxi_u64(&c);
     meta->guest_hash[1] = vxi_u64(&c);
     meta->guest_size = vxi_u64(&c);
@@ -156,11 +179,11 @@ static vx_status parse_meta(struct vxf_file *file, const uint8_t *bytes, struct 
 
 static vx_status read_meta(struct vxf_file *file, struct vx_error *error)
 {
-    uint8_t *bytes;
-    vx_status status = read_blocked(file, VXI_META, VXI_META_BYTES, &bytes, error);
+    struct plain plain;
+    vx_status status = read_blocked(file, VXI_META, VXI_META_BYTES, &plain, error);
     if (status == VX_OK)
-        status = parse_meta(file, bytes, error);
-    free(bytes);
+        status = parse_meta(file, &plain, error);
+    free(plain.owned);
     return status;
 }
 
@@ -226,10 +249,11 @@ static vx_status place_blobs(struct vxf_file *file, int kind, struct vx_error *e
     return VX_OK;
 }
 
-static vx_status parse_index(struct vxf_file *file, const uint8_t *bytes, struct vx_error *error)
+static vx_status parse_index(struct vxf_file *file, const struct plain *plain,
+                             struct vx_error *error)
 {
     const struct vxf_section_info *info = &file->sections[VXI_INDEX];
-    struct vxi_cursor c = vxi_cursor(bytes, (size_t)info->plain_bytes);
+    struct vxi_cursor c = vxi_cursor(plain->bytes, plain->size);
     if (info->plain_bytes != (uint64_t)file->chunk_count * VXI_INDEX_ENTRY_BYTES)
         return vxi_fail(error, VX_ERR_VXC_CHUNK, info->offset, "chunk table has the wrong size");
     file->chunks = calloc(file->chunk_count + 1, sizeof *file->chunks);
@@ -252,16 +276,17 @@ static vx_status parse_index(struct vxf_file *file, const uint8_t *bytes, struct
 
 static vx_status read_index(struct vxf_file *file, struct vx_error *error)
 {
-    uint8_t *bytes;
+    struct plain plain;
     vx_status status = read_blocked(file, VXI_INDEX,
-                                    VXI_CHUNK_COUNT_LIMIT * VXI_INDEX_ENTRY_BYTES, &bytes, error);
+                                    VXI_CHUNK_COUNT_LIMIT * VXI_INDEX_ENTRY_BYTES, &plain, error);
     if (status == VX_OK)
-        status = parse_index(file, bytes, error);
-    free(bytes);
+        status = parse_index(file, &plain, error);
+    free(plain.owned);
     return status;
 }
 
-static vx_status parse_entries(struct vxf_file *file, const uint8_t *bytes, struct vx_error *error)
+static vx_status parse_entries(struct vxf_file *file, const struct plain *plain,
+                             struct vx_error *error)
 {
     const struct vxf_section_info *info = &file->sections[VXI_ENTRIES];
     if (info->plain_bytes < (uint64_t)file->entry_count * 2)
@@ -269,7 +294,7 @@ static vx_status parse_entries(struct vxf_file *file, const uint8_t *bytes, stru
     file->entries = malloc((file->entry_count + 1) * sizeof *file->entries);
     if (!file->entries)
         return vxi_fail(error, VX_ERR_MEMORY, info->offset, "no memory for the entry map");
-    const char *wrong = vxi_decode_entries(vxi_cursor(bytes, (size_t)info->plain_bytes),
+    const char *wrong = vxi_decode_entries(vxi_cursor(plain->bytes, plain->size),
                                            file->entries, file->entry_count);
     if (!wrong)
         wrong = vxi_check_entries(file->entries, file->entry_count, file->chunks,
@@ -279,16 +304,17 @@ static vx_status parse_entries(struct vxf_file *file, const uint8_t *bytes, stru
 
 static vx_status read_entries(struct vxf_file *file, struct vx_error *error)
 {
-    uint8_t *bytes;
+    struct plain plain;
     vx_status status = read_blocked(file, VXI_ENTRIES, (uint64_t)VXI_ENTRY_COUNT_LIMIT * 10,
-                                    &bytes, error);
+                                    &plain, error);
     if (status == VX_OK)
-        status = parse_entries(file, bytes, error);
-    free(bytes);
+        status = parse_entries(file, &plain, error);
+    free(plain.owned);
     return status;
 }
 
-static vx_status parse_pages(struct vxf_file *file, const uint8_t *bytes, struct vx_error *error)
+static vx_status parse_pages(struct vxf_file *file, const struct plain *plain,
+                             struct vx_error *error)
 {
     const struct vxf_section_info *info = &file->sections[VXI_PAGES];
     if (info->plain_bytes < (uint64_t)file->page_count * 9)
@@ -296,18 +322,18 @@ static vx_status parse_pages(struct vxf_file *file, const uint8_t *bytes, struct
     file->pages = malloc((file->page_count + 1) * sizeof *file->pages);
     if (!file->pages)
         return vxi_fail(error, VX_ERR_MEMORY, info->offset, "no memory for the page table");
-    const char *wrong = vxi_decode_pages(vxi_cursor(bytes, (size_t)info->plain_bytes),
+    const char *wrong = vxi_decode_pages(vxi_cursor(plain->bytes, plain->size),
                                          file->pages, file->page_count);
     return wrong ? vxi_fail(error, VX_ERR_VXC_PAGES, info->offset, "page table: %s", wrong) : VX_OK;
 }
 
 static vx_status read_pages(struct vxf_file *file, struct vx_error *error)
 {
-    uint8_t *bytes;
-    vx_status status = read_blocked(file, VXI_PAGES, VXI_PAGE_COUNT_LIMIT * 13, &bytes, error);
+    struct plain plain;
+    vx_status status = read_blocked(file, VXI_PAGES, VXI_PAGE_COUNT_LIMIT * 13, &plain, error);
     if (status == VX_OK)
-        status = parse_pages(file, bytes, error);
-    free(bytes);
+        status = parse_pages(file, &plain, error);
+    free(plain.owned);
     return status;
 }
 

@@ -154,7 +154,11 @@ static void encode_index(struct vxi_buffer *b, const struct writer *w)
     }
 }
 
-/* Encode and compress everything. Metadata and index stay stored: small, and mostly hashes. */
+/*
+ * Encode and compress everything. Metadata and index stay stored: small, and mostly hashes.
+ * So do entries unless size is all that counts: varints shrink by a third at best, and
+ * inflating them would take longer than all the rest of opening a cache.
+ */
 static bool pack_all(struct writer *w, unsigned threads)
 {
     const struct vxf_content *content = w->content;
@@ -170,7 +174,7 @@ static bool pack_all(struct writer *w, unsigned threads)
     vxi_encode_pages(&w->page_bytes, content->pages, content->page_count);
     return pack_encoded(&w->meta, &w->meta_bytes, 0, 1) &&
            pack_encoded(&w->index, &w->index_bytes, 0, 1) &&
-           pack_encoded(&w->entries, &w->entry_bytes, w->level, threads) &&
+           pack_encoded(&w->entries, &w->entry_bytes, w->level < 9 ? 0 : 9, threads) &&
            pack_encoded(&w->pages, &w->page_bytes, w->level, threads) &&
            (!content->guest || pack_blocked(&w->guest, content->guest,
                                             (size_t)content->meta.guest_size, w->level, threads));
