@@ -2,7 +2,7 @@
  * The decimal instructions: daa das aaa aas aam aad (SDM vol. 2).
  *
  * Flags that the manual leaves undefined are given the values that
- * processors show: those of the last addition or subtraction done on AL.
+ * processors show: those of the last addition or subtraction done.
  */
 #include "format/sandbox.h"
 #include "vxrt/helper_op.h"
@@ -54,17 +54,35 @@ static void daa_das(struct op *op, bool is_add)
     set_flags(op, flags | flags_of_byte(al));
 }
 
+/* The flags come from the 16-bit addition or subtraction, before the high digit is cut off. */
 static void aaa_aas(struct op *op, bool is_add)
 {
-    uint16_t ax = (uint16_t)op->regs->eax;
+    uint16_t old = (uint16_t)op->regs->eax, delta = 0;
     uint32_t flags = 0;
-    if ((ax & 0xf) > 9 || (op->regs->eflags & FLAG_AF)) {
-        ax = (uint16_t)(is_add ? ax + 0x106 : ax - 0x106);
+    if ((old & 0xf) > 9 || (op->regs->eflags & FLAG_AF)) {
+        delta = 0x106;
         flags = FLAG_AF | FLAG_CF;
     }
-    ax &= 0xff0f;
-    op->regs->eax = (op->regs->eax & 0xffff0000u) | ax;
-    set_flags(op, flags | flags_of_byte((uint8_t)ax));
+    uint16_t ax = (uint16_t)(is_add ? old + delta : old - delta);
+    if (is_add ? (~(old ^ delta) & (old ^ ax) & 0x8000) : ((old ^ delta) & (old ^ ax) & 0x8000))
+        flags |= FLAG_OF;
+    flags |= (ax & 0x8000 ? FLAG_SF : 0) | (ax == 0 ? FLAG_ZF : 0) | (flags_of_byte((uint8_t)ax) & FLAG_PF);
+    op->regs->eax = (op->regs->eax & 0xffff0000u) | (ax & 0xff0f);
+    set_flags(op, flags);
+}
+
+static void aad(struct op *op, uint8_t al, uint8_t product)
+{
+    uint8_t result = (uint8_t)(al + product);
+    uint32_t flags = flags_of_byte(result);
+    if (result < al)
+        flags |= FLAG_CF;
+    if ((al ^ product ^ result) & 0x10)
+        flags |= FLAG_AF;
+    if (~(al ^ product) & (al ^ result) & 0x80)
+        flags |= FLAG_OF;
+    op->regs->eax = (op->regs->eax & 0xffff0000u) | result;
+    set_flags(op, flags);
 }
 
 bool helper_decimal(struct op *op)
@@ -91,11 +109,8 @@ bool helper_decimal(struct op *op)
         op->regs->eax = (op->regs->eax & 0xffff0000u) | (uint32_t)(al / imm) << 8 | al % imm;
         set_flags(op, flags_of_byte(al % imm));
         return true;
-    default: { /* aad */
-        uint8_t result = (uint8_t)(al + ah * imm);
-        op->regs->eax = (op->regs->eax & 0xffff0000u) | result;
-        set_flags(op, flags_of_byte(result));
+    default:
+        aad(op, al, (uint8_t)(ah * imm));
         return true;
-    }
     }
 }

@@ -129,7 +129,12 @@ static void lower_pass(struct vxt_lower *l, const struct vxt_insn *insn)
     struct vxt_op op = op_of(insn);
     int reg = is_gpr(insn->reg_kind) ? host_reg(insn->reg) : insn->reg;
     int rm = is_gpr(insn->rm_kind) ? host_reg(insn->rm) : insn->rm;
-    if (!insn->has_modrm) {
+    bool is_bswap16 = insn->map == 1 && (insn->opcode & 0xf8) == 0xc8 && insn->osize16;
+    if (is_bswap16) { /* undefined by the manual: processors clear the register's low half */
+        emit_opreg(l->chunk, OP1_16(0xb8, true), rm);
+        emit8(l->chunk, 0);
+        emit8(l->chunk, 0);
+    } else if (!insn->has_modrm) {
         if (insn->rm_kind == VXT_R_NONE) {
             int low = insn->opcode & 7; /* the opcode as it is */
             emit_opreg(l->chunk, op, low);
