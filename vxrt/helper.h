@@ -51,4 +51,11 @@ vx_status vxi_set_tls_entry(struct vx_box *box, struct vx_regs *regs, unsigned e
 bool vxi_load_segment(struct vx_box *box, struct vx_regs *regs, unsigned segment,
                       uint16_t selector);
 
+/*
+ * The x87 part of an FXSAVE image as the 108-byte FSAVE image of 32-bit mode
+ * (environment, then ST(0) on), and back; the rest of fx is left alone.
+ */
+void vxi_fsave_from_fx(const uint8_t fx[512], uint8_t fsave[108]);
+void vxi_fx_from_fsave(const uint8_t fsave[108], uint8_t fx[512]);
+
 #endif

@@ -108,6 +108,27 @@ static void take_environment(uint8_t *fx, bool is_16, const uint8_t *env)
     memset(fx + FX_POINTERS, 0, FX_MXCSR - FX_POINTERS);
 }
 
+/* Registers from ST(0) on, ten bytes each. */
+static void take_registers(uint8_t *fx, const uint8_t *registers)
+{
+    memset(fx + FX_ST, 0, 128);
+    for (unsigned i = 0; i < 8; i++)
+        memcpy(fx + FX_ST + 16 * i, registers + 10 * i, 10);
+}
+
+void vxi_fsave_from_fx(const uint8_t fx[512], uint8_t fsave[108])
+{
+    uint32_t size = make_environment(fx, false, fsave);
+    for (unsigned i = 0; i < 8; i++)
+        memcpy(fsave + size + 10 * i, fx + FX_ST + 16 * i, 10);
+}
+
+void vxi_fx_from_fsave(const uint8_t fsave[108], uint8_t fx[512])
+{
+    take_environment(fx, false, fsave);
+    take_registers(fx, fsave + 28);
+}
+
 static void reset_x87(uint8_t *fx)
 {
     put16(fx + FX_FCW, 0x37f);
@@ -146,11 +167,8 @@ static bool load_environment(struct op *op, uint8_t *fx)
     if (!op_load(op, op->operand, image, is_restore ? size + 80 : size))
         return false;
     take_environment(fx, is_16, image);
-    if (is_restore) {
-        memset(fx + FX_ST, 0, 128);
-        for (unsigned i = 0; i < 8; i++)
-            memcpy(fx + FX_ST + 16 * i, image + size + 10 * i, 10);
-    }
+    if (is_restore)
+        take_registers(fx, image + size);
     vx_box_set_fxsave(op->box, fx);
     return true;
 }

@@ -1,0 +1,266 @@
+/*
+ * execve: another granted program in a fresh box of the same process. Without
+ * leave to fork it is refused: a guest is one program then.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vxrt/linux/calls.h"
+#include "vxrt/linux/file.h"
+
+#define STRINGS_LIMIT (2u << 20) /* bytes of arguments and environment in all */
+#define STRING_LIMIT (128u << 10)
+#define COUNT_LIMIT 65536u
+#define SCRIPT_DEPTH 4
+#define SCRIPT_LINE 256
+
+/* A growing list of strings, NULL-terminated; owns them. */
+struct strings {
+    char **list;
+    size_t count, capacity, bytes;
+};
+
+static void strings_free(struct strings *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        free(s->list[i]);
+    free(s->list);
+    *s = (struct strings){0};
+}
+
+/* Insert a copy of text at `index`. */
+static int insert(struct strings *s, size_t index, const char *text)
+{
+    if (s->count + 1 >= s->capacity) {
+        size_t capacity = s->capacity ? 2 * s->capacity : 64;
+        char **list = realloc(s->list, capacity * sizeof *list);
+        if (!list)
+            return -ENOMEM;
+        s->list = list;
+        s->capacity = capacity;
+    }
+    char *copy = strdup(text);
+    if (!copy)
+        return -ENOMEM;
+    memmove(s->list + index + 1, s->list + index, (s->count - index) * sizeof *s->list);
+    s->list[index] = copy;
+    s->list[++s->count] = NULL;
+    s->bytes += strlen(text) + 1;
+    return s->bytes > STRINGS_LIMIT || s->count > COUNT_LIMIT ? -E2BIG : 0;
+}
+
+/* A guest's NULL-terminated vector of strings; 0 is an empty one. */
+static int get_strings(struct vxl_proc *p, vx_gaddr vector, struct strings *out)
+{
+    int status = 0;
+    char *text = malloc(STRING_LIMIT);
+    out->list = calloc(1, sizeof *out->list);
+    out->capacity = 1;
+    if (!text || !out->list)
+        status = -ENOMEM;
+    for (uint32_t at; vector && status == 0; vector += 4) {
+        if (!vxl_get(p, vector, &at, 4)) {
+            status = -EFAULT;
+            break;
+        }
+        if (!at)
+            break;
+        vx_status read = vx_box_read_string(p->box, at, text, STRING_LIMIT);
+        status = read == VX_OK ? insert(out, out->count, text)
+                               : read == VX_ERR_TOO_LARGE ? -E2BIG : -EFAULT;
+    }
+    free(text);
+    return status;
+}
+
+/* ---- opening --------------------------------------------------------- */
+
+struct program {
+    int fd;
+    struct stat st;
+    char guest_path[VXL_PATH_BYTES];
+    int cache_fd; /* -1: none */
+};
+
+static void program_done(struct program *program)
+{
+    if (program->fd >= 0)
+        close(program->fd);
+    if (program->cache_fd >= 0)
+        close(program->cache_fd);
+}
+
+static int open_program(struct vxl_proc *p, const char *path, struct program *program)
+{
+    struct vxl_place place;
+    int status;
+    program->fd = program->cache_fd = -1;
+    if (!strcmp(path, VXL_SELF_EXE)) { /* the program that runs now */
+        strcpy(program->guest_path, p->exe_path);
+        program->st = (struct stat){.st_dev = p->exe_dev, .st_ino = p->exe_ino};
+        return p->exe_ino ? 0 : -ENOENT;
+    }
+    status = vxl_find(p, (uint32_t)AT_FDCWD, path, &place);
+    if (status < 0)
+        return status;
+    program->fd = vxl_open_beneath(&place, O_RDONLY | O_NONBLOCK, 0);
+    if (program->fd < 0)
+        return program->fd;
+    if (fstat(program->fd, &program->st) || !S_ISREG(program->st.st_mode) ||
+        !(program->st.st_mode & 0111))
+        return -EACCES;
+    strcpy(program->guest_path, place.guest);
+    if (!p->config->no_cache && strlen(place.name) + 5 < sizeof place.name) {
+        strcat(place.name, ".vxc");
+        program->cache_fd = vxl_open_beneath(&place, O_RDONLY | O_NONBLOCK, 0);
+    }
+    return 0;
+}
+
+/* "#!": the interpreter's path and its one argument, "" if none. False: not a script. */
+static bool is_script(int fd, char line[SCRIPT_LINE], char **interpreter, char **argument)
+{
+    ssize_t size = fd < 0 ? 0 : pread(fd, line, SCRIPT_LINE - 1, 0);
+    if (size < 3 || line[0] != '#' || line[1] != '!')
+        return false;
+    line[size] = 0;
+    line[strcspn(line, "\n")] = 0;
+    *interpreter = line + 2 + strspn(line + 2, " \t");
+    char *end = *interpreter + strcspn(*interpreter, " \t");
+    *argument = end + strspn(end, " \t");
+    *end = 0;
+    for (size_t i = strlen(*argument); i-- > 0 && strchr(" \t", (*argument)[i]);)
+        (*argument)[i] = 0;
+    return **interpreter;
+}
+
+/* Follow "#!" lines to an ELF program, with argv changed as the kernel does. */
+static int resolve(struct vxl_proc *p, char path[VXL_PATH_BYTES], struct strings *argv,
+                   struct program *program)
+{
+    for (int depth = 0; depth <= SCRIPT_DEPTH; depth++) {
+        char line[SCRIPT_LINE], *interpreter, *argument;
+        int status = open_program(p, path, program);
+        if (status < 0 || !is_script(program->fd, line, &interpreter, &argument))
+            return status;
+        program_done(program);
+        program->fd = program->cache_fd = -1;
+        if (argv->count) {
+            free(argv->list[0]);
+            memmove(argv->list, argv->list + 1, argv->count * sizeof *argv->list);
+            argv->count--;
+        }
+        if ((status = insert(argv, 0, path)) == 0 && *argument)
+            status = insert(argv, 0, argument);
+        if (status == 0)
+            status = insert(argv, 0, interpreter);
+        if (status < 0)
+            return status;
+        strcpy(path, interpreter);
+    }
+    return -ELOOP;
+}
+
+/* The image of a program: one that is open already, or a new one. */
+static int open_image(struct vxl_proc *p, const struct program *program, struct vx_image **image,
+                      bool *is_new)
+{
+    char path[40], cache[40];
+    struct vx_error error;
+    struct vx_image_options options = {.size = sizeof options};
+    *is_new = false;
+    if (program->st.st_ino == p->first_ino && program->st.st_dev == p->first_dev) {
+        *image = p->config->image;
+        return 0;
+    }
+    if (program->st.st_ino == p->exe_ino && program->st.st_dev == p->exe_dev) {
+        *image = p->image;
+        return 0;
+    }
+    snprintf(path, sizeof path, "/proc/self/fd/%d", program->fd);
+    snprintf(cache, sizeof cache, "/proc/self/fd/%d", program->cache_fd);
+    if (program->cache_fd >= 0)
+        options.cache_path = cache;
+    vx_status status = vx_image_open(path, &options, image, &error);
+    *is_new = status == VX_OK;
+    if (status == VX_ERR_MEMORY)
+        return -ENOMEM;
+    return status == VX_OK ? 0 : -ENOEXEC;
+}
+
+/* ---- execve ---------------------------------------------------------- */
+
+static void start(struct vxl_proc *p, const struct program *program, struct vx_image *old_image,
+                  bool old_is_owned, bool is_new)
+{
+    if (old_is_owned && old_image != p->image)
+        vx_image_close(old_image);
+    p->owns_image = is_new || (old_is_owned && old_image == p->image);
+    p->is_first_program = p->image == p->config->image;
+    strcpy(p->exe_path, program->guest_path);
+    p->exe_dev = program->st.st_dev;
+    p->exe_ino = program->st.st_ino;
+    const char *name = strrchr(p->exe_path, '/');
+    snprintf(p->name, sizeof p->name, "%s", name ? name + 1 : p->exe_path);
+    memset(p->tls, 0, sizeof p->tls);
+    p->clear_child_tid = 0;
+    vxl_fd_close_on_exec(p);
+    vxl_signals_after_exec(p);
+    if (p->deadline_ns) {
+        uint64_t now = vxl_now_ns();
+        vx_box_set_time_limit(p->box, p->deadline_ns > now ? p->deadline_ns - now : 1);
+    }
+    p->has_replaced_regs = true;
+}
+
+static int load_program(struct vxl_proc *p, const struct program *program, const char *path,
+                        const struct strings *argv, const struct strings *envp)
+{
+    struct vx_image *old_image = p->image, *image;
+    bool old_is_owned = p->owns_image, is_new;
+    struct vx_error error;
+    sigset_t all, old_mask;
+    int status = open_image(p, program, &image, &is_new);
+    if (status < 0)
+        return status;
+    /* a signal handler must not see the box half replaced */
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &old_mask);
+    vx_status loaded = vxl_load(p, image, path, (const char *const *)argv->list,
+                                (const char *const *)envp->list, &error);
+    pthread_sigmask(SIG_SETMASK, &old_mask, NULL);
+    if (loaded) {
+        if (is_new)
+            vx_image_close(image);
+        return loaded == VX_ERR_TOO_LARGE ? -E2BIG : loaded == VX_ERR_MEMORY ? -ENOMEM : -ENOEXEC;
+    }
+    start(p, program, old_image, old_is_owned, is_new);
+    return 0;
+}
+
+int32_t vxl_execve(struct vxl_proc *p, const uint32_t *a)
+{
+    char path[VXL_PATH_BYTES];
+    struct strings argv = {0}, envp = {0};
+    struct program program = {.fd = -1, .cache_fd = -1};
+    if (!p->config->allow_fork) {
+        p->refused[p->call_number]++;
+        return -ENOSYS;
+    }
+    int status = vxl_get_path(p, a[0], path);
+    if (status == 0)
+        status = get_strings(p, a[1], &argv);
+    if (status == 0)
+        status = get_strings(p, a[2], &envp);
+    if (status == 0)
+        status = resolve(p, path, &argv, &program);
+    if (status == 0)
+        status = load_program(p, &program, path, &argv, &envp);
+    program_done(&program);
+    strings_free(&argv);
+    strings_free(&envp);
+    return status;
+}

@@ -1,0 +1,170 @@
+/*
+ * Signals of the host, and waiting.
+ *
+ * A guest's alarm, its children's ends, or a signal from outside that the
+ * guest has a handler for arrive as host signals: the handler only notes
+ * them and interrupts the box. While something waits they are blocked except
+ * inside ppoll, so that none is missed. A guest's time limit is a timer
+ * whose signal ends blocking calls.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vxrt/linux/proc.h"
+
+/* Period of the limit's timer once it has passed: a call that just began to block is ended too. */
+#define LIMIT_REPEAT_NS 20000000
+#define LIMIT_SIGNAL SIGRTMAX
+
+/* The one process of this host process; signal handlers have no other argument. */
+static struct vxl_proc *_Atomic current;
+
+static void note(int signal, siginfo_t *info, void *context)
+{
+    int saved_errno = errno;
+    struct vxl_proc *p = current;
+    if (p) {
+        p->arrived_info[signal - 1] = *info;
+        atomic_fetch_or(&p->arrived, 1ull << (signal - 1));
+        vx_box_interrupt(p->box);
+    }
+    errno = saved_errno;
+}
+
+static void nothing(int signal)
+{
+}
+
+uint64_t vxl_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void vxl_hold_signals(struct vxl_proc *p, sigset_t *old)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, LIMIT_SIGNAL);
+    for (int signal = 1; signal <= 31; signal++)
+        if (p->watched >> (signal - 1) & 1)
+            sigaddset(&set, signal);
+    pthread_sigmask(SIG_BLOCK, &set, old);
+}
+
+void vxl_release_signals(const sigset_t *old)
+{
+    pthread_sigmask(SIG_SETMASK, old, NULL);
+}
+
+void vxl_watch_signal(struct vxl_proc *p, int signal)
+{
+    struct sigaction action = {.sa_sigaction = note, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    uint64_t bit = 1ull << (signal - 1);
+    current = p;
+    if (p->watched & bit)
+        return;
+    sigfillset(&action.sa_mask);
+    if (sigaction(signal, &action, NULL) == 0)
+        p->watched |= bit;
+    p->host_ignored &= ~bit;
+}
+
+void vxl_unwatch_signal(struct vxl_proc *p, int signal, bool ignore)
+{
+    struct sigaction action = {.sa_handler = ignore ? SIG_IGN : SIG_DFL};
+    uint64_t bit = 1ull << (signal - 1);
+    if (!ignore && !((p->watched | p->host_ignored) & bit))
+        return;
+    sigaction(signal, &action, NULL);
+    p->watched &= ~bit;
+    p->host_ignored = ignore ? p->host_ignored | bit : p->host_ignored & ~bit;
+}
+
+void vxl_watch_deadline(struct vxl_proc *p)
+{
+    struct sigaction action = {.sa_handler = nothing, .sa_flags = SA_ONSTACK};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = LIMIT_SIGNAL};
+    timer_t timer;
+    if (!p->deadline_ns || sigaction(LIMIT_SIGNAL, &action, NULL) ||
+        timer_create(CLOCK_MONOTONIC, &event, &timer))
+        return;
+    struct itimerspec when = {
+        .it_value = {(time_t)(p->deadline_ns / 1000000000u), (long)(p->deadline_ns % 1000000000u)},
+        .it_interval = {0, LIMIT_REPEAT_NS},
+    };
+    timer_settime(timer, TIMER_ABSTIME, &when, NULL);
+}
+
+void vxl_hostsig_end(struct vxl_proc *p)
+{
+    current = NULL;
+    for (int signal = 1; signal <= 31; signal++)
+        if (p->watched >> (signal - 1) & 1)
+            vxl_unwatch_signal(p, signal, false);
+}
+
+/* ---- waiting --------------------------------------------------------- */
+
+bool vxl_is_interrupted(struct vxl_proc *p)
+{
+    if (p->deadline_ns && vxl_now_ns() >= p->deadline_ns && !p->has_ended) {
+        struct vx_trap trap = {.kind = VX_TRAP_LIMIT, .eip = p->regs.eip};
+        vxl_end_with(p, VXL_STOPPED, 0);
+        p->outcome.has_trap = true;
+        p->outcome.trap = trap;
+    }
+    return p->has_ended || vxl_has_signal(p);
+}
+
+/* Time left until *end as a timespec; zero when it has passed. */
+static struct timespec time_left(const struct timespec *end)
+{
+    struct timespec now, left;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    left.tv_sec = end->tv_sec - now.tv_sec;
+    left.tv_nsec = end->tv_nsec - now.tv_nsec;
+    if (left.tv_nsec < 0) {
+        left.tv_nsec += 1000000000;
+        left.tv_sec--;
+    }
+    if (left.tv_sec < 0)
+        left = (struct timespec){0};
+    return left;
+}
+
+int vxl_wait(struct vxl_proc *p, struct pollfd *fds, unsigned count, const struct timespec *end)
+{
+    for (;;) {
+        sigset_t old;
+        int result = -1, error = EINTR;
+        vxl_hold_signals(p, &old);
+        bool stop = vxl_is_interrupted(p);
+        if (!stop) {
+            struct timespec left = end ? time_left(end) : (struct timespec){0};
+            result = ppoll(fds, count, end ? &left : NULL, &old);
+            error = errno;
+        }
+        vxl_release_signals(&old);
+        if (stop)
+            return -EINTR;
+        if (result >= 0)
+            return result;
+        if (error != EINTR)
+            return -error;
+    }
+}
+
+int vxl_wait_fd(struct vxl_proc *p, int host_fd, short events)
+{
+    struct pollfd fd = {.fd = host_fd, .events = events};
+    /* Without signals that could be missed the call itself may block: its EINTR is enough. */
+    if (!p->watched && !p->deadline_ns)
+        return 0;
+    if (fcntl(host_fd, F_GETFL) & O_NONBLOCK)
+        return 0;
+    int result = vxl_wait(p, &fd, 1, NULL);
+    return result == -EINTR ? result : 0;
+}

@@ -1,0 +1,252 @@
+/*
+ * Reading, writing and seeking on open descriptors. Data moves directly
+ * between the host file and guest memory; where the kernel cannot write a
+ * page (it holds translated code), through a buffer.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "vxrt/linux/calls.h"
+
+#define IOV_LIMIT 1024
+#define COUNT_LIMIT 0x7ffff000u /* MAX_RW_COUNT of the kernel */
+#define BOUNCE_BYTES 65536u
+#define NO_OFFSET (-1)
+
+struct transfer {
+    int host;
+    bool is_write;
+    int64_t offset; /* NO_OFFSET: at the file position */
+};
+
+static ssize_t host_call(const struct transfer *t, const struct iovec *iov, int count)
+{
+    if (t->offset == NO_OFFSET)
+        return t->is_write ? writev(t->host, iov, count) : readv(t->host, iov, count);
+    return t->is_write ? pwritev(t->host, iov, count, t->offset)
+                       : preadv(t->host, iov, count, t->offset);
+}
+
+/* A read of which the first buffer lies in memory that only vx_box_write can write. */
+static ssize_t bounce(struct vxl_proc *p, const struct transfer *t, const struct abi32_iovec *iov)
+{
+    uint8_t buffer[BOUNCE_BYTES];
+    struct iovec host = {buffer, iov->len < sizeof buffer ? iov->len : sizeof buffer};
+    ssize_t done = host_call(t, &host, 1);
+    if (done > 0 && !vxl_put(p, iov->base, buffer, (size_t)done)) {
+        errno = EFAULT;
+        return -1;
+    }
+    return done;
+}
+
+/* SIGPIPE goes to the guest: vxrun itself ignores it. */
+static int32_t failed(struct vxl_proc *p, const struct transfer *t)
+{
+    if (errno == EPIPE && t->is_write)
+        vxl_raise_simple(p, SIGPIPE, SI_USER);
+    return -errno;
+}
+
+static int32_t transfer(struct vxl_proc *p, const struct transfer *t, const struct abi32_iovec *iov,
+                        unsigned count)
+{
+    struct iovec host[IOV_LIMIT];
+    int used = 0, first = -1;
+    uint32_t total = 0;
+    for (unsigned i = 0; i < count; i++) {
+        uint32_t size = iov[i].len < COUNT_LIMIT - total ? iov[i].len : COUNT_LIMIT - total;
+        int prot = t->is_write ? VX_PROT_READ : VX_PROT_WRITE;
+        uint32_t usable = vxl_accessible(p, iov[i].base, size, prot);
+        if (usable) {
+            host[used].iov_base = vx_box_pointer(p->box, iov[i].base, usable, prot);
+            host[used++].iov_len = usable;
+            first = first < 0 ? (int)i : first;
+            total += usable;
+        }
+        if (usable < size) {
+            if (!total)
+                return -EFAULT;
+            break;
+        }
+    }
+    for (;;) {
+        int waited = vxl_wait_fd(p, t->host, t->is_write ? POLLOUT : POLLIN);
+        if (waited < 0)
+            return -VXL_RESTART_SYS;
+        ssize_t done = host_call(t, host, used);
+        if (done < 0 && errno == EFAULT && !t->is_write && first >= 0)
+            done = bounce(p, t, &iov[first]);
+        if (done >= 0)
+            return (int32_t)done;
+        if (errno != EINTR)
+            return failed(p, t);
+        if (vxl_is_interrupted(p))
+            return -VXL_RESTART_SYS;
+    }
+}
+
+static int32_t one(struct vxl_proc *p, const uint32_t *a, bool is_write, int64_t offset)
+{
+    struct abi32_iovec iov = {a[1], a[2]};
+    struct transfer t = {vxl_host_fd(p, a[0]), is_write, offset};
+    if (t.host < 0)
+        return t.host;
+    if ((int32_t)a[2] < 0)
+        return -EINVAL;
+    return transfer(p, &t, &iov, 1);
+}
+
+static int32_t many(struct vxl_proc *p, const uint32_t *a, bool is_write, int64_t offset)
+{
+    struct abi32_iovec iov[IOV_LIMIT];
+    struct transfer t = {vxl_host_fd(p, a[0]), is_write, offset};
+    uint64_t total = 0;
+    if (t.host < 0)
+        return t.host;
+    if (a[2] > IOV_LIMIT)
+        return -EINVAL;
+    if (!vxl_get(p, a[1], iov, a[2] * sizeof *iov))
+        return -EFAULT;
+    for (uint32_t i = 0; i < a[2]; i++)
+        total += iov[i].len;
+    if (total > INT32_MAX)
+        return -EINVAL;
+    return transfer(p, &t, iov, a[2]);
+}
+
+int32_t vxl_read(struct vxl_proc *p, const uint32_t *a)
+{
+    return one(p, a, false, NO_OFFSET);
+}
+
+int32_t vxl_write(struct vxl_proc *p, const uint32_t *a)
+{
+    return one(p, a, true, NO_OFFSET);
+}
+
+int32_t vxl_readv(struct vxl_proc *p, const uint32_t *a)
+{
+    return many(p, a, false, NO_OFFSET);
+}
+
+int32_t vxl_writev(struct vxl_proc *p, const uint32_t *a)
+{
+    return many(p, a, true, NO_OFFSET);
+}
+
+static int64_t offset_of(const uint32_t *a, unsigned low)
+{
+    return (int64_t)((uint64_t)a[low] | (uint64_t)a[low + 1] << 32);
+}
+
+int32_t vxl_pread64(struct vxl_proc *p, const uint32_t *a)
+{
+    int64_t offset = offset_of(a, 3);
+    return offset < 0 ? -EINVAL : one(p, a, false, offset);
+}
+
+int32_t vxl_pwrite64(struct vxl_proc *p, const uint32_t *a)
+{
+    int64_t offset = offset_of(a, 3);
+    return offset < 0 ? -EINVAL : one(p, a, true, offset);
+}
+
+int32_t vxl_preadv(struct vxl_proc *p, const uint32_t *a)
+{
+    int64_t offset = offset_of(a, 3);
+    return offset < 0 ? -EINVAL : many(p, a, false, offset);
+}
+
+int32_t vxl_pwritev(struct vxl_proc *p, const uint32_t *a)
+{
+    int64_t offset = offset_of(a, 3);
+    return offset < 0 ? -EINVAL : many(p, a, true, offset);
+}
+
+/* ---- seeking --------------------------------------------------------- */
+
+/* Positions in a directory are entry numbers (dir.c). */
+static int64_t seek_dir(struct vxl_fd *fd, int64_t offset, uint32_t whence)
+{
+    if (whence == SEEK_CUR && offset == 0)
+        return (int64_t)fd->dir_position;
+    if (whence != SEEK_SET || offset < 0)
+        return -EINVAL;
+    if (lseek(fd->host, 0, SEEK_SET) < 0)
+        return -errno;
+    fd->dir_position = 0;
+    return vxl_dir_skip(fd, (uint64_t)offset);
+}
+
+static int64_t seek(struct vxl_proc *p, uint32_t number, int64_t offset, uint32_t whence)
+{
+    struct vxl_fd *fd = vxl_fd(p, number);
+    if (!fd)
+        return -EBADF;
+    if (fd->is_dir)
+        return seek_dir(fd, offset, whence);
+    return vxl_result(lseek(fd->host, offset, (int)whence));
+}
+
+int32_t vxl_lseek(struct vxl_proc *p, const uint32_t *a)
+{
+    int64_t result = seek(p, a[0], (int32_t)a[1], a[2]);
+    return result > INT32_MAX ? -EOVERFLOW : (int32_t)result;
+}
+
+int32_t vxl_llseek(struct vxl_proc *p, const uint32_t *a)
+{
+    int64_t result = seek(p, a[0], (int64_t)((uint64_t)a[1] << 32 | a[2]), a[4]);
+    if (result < 0)
+        return (int32_t)result;
+    return vxl_put(p, a[3], &result, sizeof result) ? 0 : -EFAULT;
+}
+
+/* ---- on open files --------------------------------------------------- */
+
+int32_t vxl_fsync(struct vxl_proc *p, const uint32_t *a)
+{
+    int host = vxl_host_fd(p, a[0]);
+    return host < 0 ? host : (int32_t)vxl_result(fsync(host));
+}
+
+int32_t vxl_fdatasync(struct vxl_proc *p, const uint32_t *a)
+{
+    int host = vxl_host_fd(p, a[0]);
+    return host < 0 ? host : (int32_t)vxl_result(fdatasync(host));
+}
+
+/* A guest has no business with other files of the machine. */
+int32_t vxl_sync(struct vxl_proc *p, const uint32_t *a)
+{
+    return 0;
+}
+
+int32_t vxl_ftruncate(struct vxl_proc *p, const uint32_t *a)
+{
+    int host = vxl_host_fd(p, a[0]);
+    return host < 0 ? host : (int32_t)vxl_result(ftruncate(host, (int32_t)a[1]));
+}
+
+int32_t vxl_ftruncate64(struct vxl_proc *p, const uint32_t *a)
+{
+    int host = vxl_host_fd(p, a[0]);
+    return host < 0 ? host : (int32_t)vxl_result(ftruncate(host, offset_of(a, 1)));
+}
+
+int32_t vxl_fallocate(struct vxl_proc *p, const uint32_t *a)
+{
+    int host = vxl_host_fd(p, a[0]);
+    if (host < 0)
+        return host;
+    return (int32_t)vxl_result(fallocate(host, (int)a[1], offset_of(a, 2), offset_of(a, 4)));
+}
+
+int32_t vxl_fadvise(struct vxl_proc *p, const uint32_t *a)
+{
+    return vxl_fd(p, a[0]) ? 0 : -EBADF;
+}

@@ -1,0 +1,348 @@
+/*
+ * Memory calls: brk, mmap, munmap, mprotect, mremap, madvise. All memory is
+ * private to the box: shared mappings of files can be read, not written.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "vxrt/linux/calls.h"
+#include "vxrt/linux/proc.h"
+
+#define PAGE_MASK (VX_PAGE_BYTES - 1)
+#define LOWEST_MAP 0x10000u /* vm.mmap_min_addr */
+
+static uint32_t round_up(uint32_t size)
+{
+    return (size + PAGE_MASK) & ~PAGE_MASK;
+}
+
+/* ---- which pages come from files ------------------------------------- */
+
+static void mark_file(struct vxl_proc *p, vx_gaddr addr, uint32_t size, bool is_file)
+{
+    if (!p->file_pages)
+        return;
+    for (uint32_t page = addr >> 12; page < (addr >> 12) + (size >> 12); page++) {
+        uint64_t bit = 1ull << (page & 63);
+        if (is_file)
+            p->file_pages[page >> 6] |= bit;
+        else
+            p->file_pages[page >> 6] &= ~bit;
+    }
+}
+
+static bool has_file(const struct vxl_proc *p, vx_gaddr addr, uint32_t size)
+{
+    if (!p->file_pages)
+        return false;
+    for (uint32_t page = addr >> 12; page < (addr >> 12) + (size >> 12); page++)
+        if (p->file_pages[page >> 6] >> (page & 63) & 1)
+            return true;
+    return false;
+}
+
+void vxl_mem_start(struct vxl_proc *p)
+{
+    p->brk_start = p->brk = round_up(p->info.high);
+    p->trampoline = 0;
+    free(p->file_pages);
+    p->file_pages = NULL;
+}
+
+/* ---- helpers --------------------------------------------------------- */
+
+/* x86 pages that can be written or executed can be read. */
+static int box_prot(const struct vxl_proc *p, uint32_t prot)
+{
+    int result = 0;
+    if (prot & (PROT_READ | PROT_WRITE | PROT_EXEC))
+        result |= VX_PROT_READ;
+    if (prot & PROT_WRITE)
+        result |= VX_PROT_WRITE;
+    if ((prot & PROT_EXEC) || ((prot & PROT_READ) && p->read_implies_exec))
+        result |= VX_PROT_EXEC;
+    return result;
+}
+
+static int32_t error_of(vx_status status)
+{
+    switch (status) {
+    case VX_OK:
+        return 0;
+    case VX_ERR_RANGE:
+    case VX_ERR_ARGUMENT:
+        return -EINVAL;
+    case VX_ERR_IO:
+        return -ENODEV;
+    default:
+        return -ENOMEM;
+    }
+}
+
+/* Page-aligned, not empty, above the lowest address, not past 4 GiB. */
+static bool is_range(vx_gaddr addr, uint32_t size)
+{
+    return size && !(addr & PAGE_MASK) && addr >= LOWEST_MAP && size <= 0xfffff000u - addr;
+}
+
+static bool is_free(struct vxl_proc *p, vx_gaddr addr, uint32_t size)
+{
+    return is_range(addr, size) && vx_box_find_free(p->box, size, addr + size) == addr;
+}
+
+/* ---- brk ------------------------------------------------------------- */
+
+int32_t vxl_brk(struct vxl_proc *p, const uint32_t *a)
+{
+    vx_gaddr wanted = a[0];
+    if (wanted < p->brk_start || wanted > 0xfffff000u)
+        return (int32_t)p->brk;
+    uint32_t old_end = round_up(p->brk), new_end = round_up(wanted);
+    if (new_end > old_end) {
+        if (!is_free(p, old_end, new_end - old_end) ||
+            vx_box_map(p->box, old_end, new_end - old_end, box_prot(p, PROT_READ | PROT_WRITE)))
+            return (int32_t)p->brk;
+    } else if (new_end < old_end) {
+        vx_box_unmap(p->box, new_end, old_end - new_end);
+    }
+    p->brk = wanted;
+    return (int32_t)wanted;
+}
+
+/* ---- mmap ------------------------------------------------------------ */
+
+static vx_gaddr choose_address(struct vxl_proc *p, vx_gaddr hint, uint32_t size, uint32_t flags)
+{
+    if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
+        return hint;
+    hint &= ~PAGE_MASK;
+    if (hint && is_free(p, hint, size))
+        return hint;
+    return vx_box_find_free(p->box, size, p->mmap_top);
+}
+
+static int32_t map_file(struct vxl_proc *p, vx_gaddr addr, uint32_t size, uint32_t prot,
+                        uint32_t flags, uint32_t fd, uint64_t offset)
+{
+    int host = vxl_host_fd(p, fd);
+    if (host < 0)
+        return host;
+    if ((flags & MAP_TYPE) != MAP_PRIVATE && (prot & PROT_WRITE))
+        return -ENODEV; /* documented: no shared writable files */
+    if (!p->file_pages)
+        p->file_pages = calloc((1u << 20) / 64, sizeof *p->file_pages);
+    if (!p->file_pages)
+        return -ENOMEM;
+    vx_status status = vx_box_map_file(p->box, addr, size, box_prot(p, prot), host, offset);
+    if (status)
+        return error_of(status);
+    mark_file(p, addr, size, true);
+    return (int32_t)addr;
+}
+
+static int32_t map(struct vxl_proc *p, const uint32_t *a, uint64_t offset)
+{
+    uint32_t size = round_up(a[1]), prot = a[2], flags = a[3];
+    uint32_t type = flags & MAP_TYPE;
+    if (!a[1] || (type != MAP_PRIVATE && type != MAP_SHARED && type != MAP_SHARED_VALIDATE))
+        return -EINVAL;
+    if (!size)
+        return -ENOMEM;
+    vx_gaddr addr = choose_address(p, a[0], size, flags);
+    if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && (addr & PAGE_MASK))
+        return -EINVAL;
+    if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && addr < LOWEST_MAP)
+        return -EPERM;
+    if (!is_range(addr, size))
+        return -ENOMEM;
+    if ((flags & MAP_FIXED_NOREPLACE) && !is_free(p, addr, size))
+        return -EEXIST;
+    if (!(flags & MAP_ANONYMOUS))
+        return map_file(p, addr, size, prot, flags, a[4], offset);
+    vx_status status = vx_box_map(p->box, addr, size, box_prot(p, prot));
+    if (status)
+        return error_of(status);
+    mark_file(p, addr, size, false);
+    return (int32_t)addr;
+}
+
+int32_t vxl_mmap2(struct vxl_proc *p, const uint32_t *a)
+{
+    return map(p, a, (uint64_t)a[5] << 12);
+}
+
+/* mmap(90): one pointer to six words */
+int32_t vxl_old_mmap(struct vxl_proc *p, const uint32_t *a)
+{
+    uint32_t args[6];
+    if (!vxl_get(p, a[0], args, sizeof args))
+        return -EFAULT;
+    if (args[5] & PAGE_MASK)
+        return -EINVAL;
+    return map(p, args, args[5]);
+}
+
+int32_t vxl_munmap(struct vxl_proc *p, const uint32_t *a)
+{
+    uint32_t size = round_up(a[1]);
+    if (!is_range(a[0], size))
+        return -EINVAL;
+    vx_status status = vx_box_unmap(p->box, a[0], size);
+    if (status == VX_OK)
+        mark_file(p, a[0], size, false);
+    return error_of(status);
+}
+
+int32_t vxl_mprotect(struct vxl_proc *p, const uint32_t *a)
+{
+    uint32_t size = round_up(a[1]);
+    uint32_t prot = a[2] & ~(uint32_t)(PROT_GROWSDOWN | PROT_GROWSUP);
+    if ((a[0] & PAGE_MASK) || (prot & ~7u))
+        return -EINVAL;
+    if (!a[1])
+        return 0;
+    if (!is_range(a[0], size))
+        return -ENOMEM;
+    vx_status status = vx_box_protect(p->box, a[0], size, box_prot(p, prot));
+    return status == VX_ERR_RANGE ? -ENOMEM : error_of(status);
+}
+
+/* ---- mremap ---------------------------------------------------------- */
+
+static bool is_mapped(struct vxl_proc *p, vx_gaddr addr, uint32_t size)
+{
+    for (uint32_t at = 0; at < size; at += VX_PAGE_BYTES)
+        if (vx_box_page_prot(p->box, addr + at) < 0)
+            return false;
+    return true;
+}
+
+/* Move anonymous memory, or file memory of the same size; page by page, for each keeps its protection. */
+static int32_t move(struct vxl_proc *p, vx_gaddr from, uint32_t old_size, vx_gaddr to,
+                    uint32_t new_size)
+{
+    uint32_t copy = old_size < new_size ? old_size : new_size;
+    bool is_file = has_file(p, from, old_size);
+    int last_prot = vx_box_page_prot(p->box, from + copy - VX_PAGE_BYTES);
+    vx_status status = vx_box_map(p->box, to, new_size, last_prot);
+    for (uint32_t at = 0; status == VX_OK && at < copy; at += VX_PAGE_BYTES) {
+        int prot = vx_box_page_prot(p->box, from + at);
+        void *page = NULL;
+        if (!(prot & VX_PROT_READ)) {
+            status = vx_box_protect(p->box, from + at, VX_PAGE_BYTES, VX_PROT_READ);
+        }
+        if (status == VX_OK)
+            page = vx_box_pointer(p->box, from + at, VX_PAGE_BYTES, VX_PROT_READ);
+        if (status == VX_OK)
+            status = page ? vx_box_poke(p->box, to + at, page, VX_PAGE_BYTES) : VX_ERR_RANGE;
+        if (status == VX_OK && prot != last_prot)
+            status = vx_box_protect(p->box, to + at, VX_PAGE_BYTES, prot);
+    }
+    if (status)
+        return error_of(status) == -EINVAL ? -EFAULT : error_of(status);
+    vx_box_unmap(p->box, from, old_size);
+    mark_file(p, from, old_size, false);
+    mark_file(p, to, new_size, is_file);
+    return (int32_t)to;
+}
+
+int32_t vxl_mremap(struct vxl_proc *p, const uint32_t *a)
+{
+    vx_gaddr from = a[0], to = a[4];
+    uint32_t old_size = round_up(a[1]), new_size = round_up(a[2]), flags = a[3];
+    if ((from & PAGE_MASK) || !new_size || !old_size || (flags & ~3u))
+        return -EINVAL;
+    if (!is_range(from, old_size) || !is_mapped(p, from, old_size))
+        return -EFAULT;
+    if (new_size > old_size && has_file(p, from, old_size))
+        return -ENOMEM; /* what follows in the file is not known here */
+    if (flags & MREMAP_FIXED) {
+        if (!(flags & MREMAP_MAYMOVE) || !is_range(to, new_size) ||
+            (to < from + old_size && from < to + new_size))
+            return -EINVAL;
+        return move(p, from, old_size, to, new_size);
+    }
+    if (new_size <= old_size) {
+        if (new_size < old_size) {
+            vx_box_unmap(p->box, from + new_size, old_size - new_size);
+            mark_file(p, from + new_size, old_size - new_size, false);
+        }
+        return (int32_t)from;
+    }
+    int prot = vx_box_page_prot(p->box, from + old_size - VX_PAGE_BYTES);
+    if (is_free(p, from + old_size, new_size - old_size) &&
+        vx_box_map(p->box, from + old_size, new_size - old_size, prot) == VX_OK)
+        return (int32_t)from;
+    if (!(flags & MREMAP_MAYMOVE))
+        return -ENOMEM;
+    to = vx_box_find_free(p->box, new_size, p->mmap_top);
+    return to ? move(p, from, old_size, to, new_size) : -ENOMEM;
+}
+
+/* ---- advice ---------------------------------------------------------- */
+
+/* MADV_DONTNEED on anonymous memory reads as zeroes afterwards. */
+static int32_t drop(struct vxl_proc *p, vx_gaddr addr, uint32_t size)
+{
+    if (!is_mapped(p, addr, size))
+        return -ENOMEM;
+    if (has_file(p, addr, size) || addr < p->info.high)
+        return -EINVAL;
+    for (uint32_t at = 0; at < size;) {
+        int prot = vx_box_page_prot(p->box, addr + at);
+        uint32_t run = VX_PAGE_BYTES;
+        while (at + run < size && vx_box_page_prot(p->box, addr + at + run) == prot)
+            run += VX_PAGE_BYTES;
+        vx_status status = vx_box_map(p->box, addr + at, run, prot);
+        if (status)
+            return error_of(status);
+        at += run;
+    }
+    return 0;
+}
+
+int32_t vxl_madvise(struct vxl_proc *p, const uint32_t *a)
+{
+    uint32_t size = round_up(a[1]);
+    if ((a[0] & PAGE_MASK) || (a[1] && !size))
+        return -EINVAL;
+    if (!size)
+        return 0;
+    if (!is_range(a[0], size))
+        return -ENOMEM;
+    switch (a[2]) {
+    case MADV_DONTNEED:
+        return drop(p, a[0], size);
+    case MADV_NORMAL:
+    case MADV_RANDOM:
+    case MADV_SEQUENTIAL:
+    case MADV_WILLNEED:
+    case MADV_FREE:
+    case MADV_DONTFORK:
+    case MADV_DOFORK:
+    case MADV_MERGEABLE:
+    case MADV_UNMERGEABLE:
+    case MADV_HUGEPAGE:
+    case MADV_NOHUGEPAGE:
+    case MADV_DONTDUMP:
+    case MADV_DODUMP:
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+int32_t vxl_msync(struct vxl_proc *p, const uint32_t *a)
+{
+    uint32_t size = round_up(a[1]);
+    if ((a[0] & PAGE_MASK) || (a[2] & ~7u))
+        return -EINVAL;
+    return !size || (is_range(a[0], size) && is_mapped(p, a[0], size)) ? 0 : -ENOMEM;
+}
+
+/* mlock and its relatives promise nothing that a guest could check. */
+int32_t vxl_mlock(struct vxl_proc *p, const uint32_t *a)
+{
+    return 0;
+}

@@ -1,0 +1,206 @@
+/*
+ * The state of one guest process, and what the files of the personality
+ * offer each other. Handlers of system calls return a result or -errno; the
+ * VXL_RESTART values never reach the guest.
+ */
+#ifndef VXRT_LINUX_PROC_H
+#define VXRT_LINUX_PROC_H
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "vxrt/helper.h"
+#include "vxrt/linux/abi32.h"
+#include "vxrt/linux/linux.h"
+
+#define VXL_FD_LIMIT 1024
+#define VXL_CHILD_LIMIT 1024
+#define VXL_CALL_LIMIT 512 /* numbers 0..511 are counted by number */
+#define VXL_SIGNAL_COUNT 64
+#define VXL_PATH_BYTES 4096
+
+/* As in the kernel: how a call that a signal interrupted goes on. */
+enum { VXL_RESTART_SYS = 512, VXL_RESTART_NO_HANDLER = 514 };
+
+struct vxl_fd {
+    bool in_use, is_cloexec, is_dir;
+    bool is_fixed;       /* inherited stream or device: no chmod and the like */
+    bool is_read_only;   /* from a read-only grant */
+    int host;
+    char *path;          /* guest path of a directory; owned */
+    uint64_t dir_position; /* entries read */
+};
+
+struct vxl_action {
+    uint32_t handler, flags, restorer;
+    uint64_t mask;
+};
+
+/* A descriptor set by set_thread_area. */
+struct vxl_tls {
+    bool is_set;
+    struct abi32_user_desc desc;
+};
+
+struct vxl_proc {
+    const struct vxl_config *config;
+    struct vx_image *image;
+    bool owns_image;      /* opened by execve */
+    bool is_first_program;
+    struct vx_box *box;
+    struct vx_regs regs;  /* the guest's, while it does not run */
+    struct vx_image_info info;
+
+    /* how it ends */
+    bool has_ended;
+    struct vxl_outcome outcome;
+
+    /* the call in progress */
+    bool in_syscall;      /* a result is in eax: a signal may restart it */
+    bool has_replaced_regs; /* sigreturn, execve: do not store a result */
+    uint32_t call_number;
+
+    /* memory (mem.c) */
+    vx_gaddr brk_start, brk;
+    vx_gaddr mmap_top;
+    vx_gaddr trampoline;  /* page with the sigreturn code, 0: not made yet */
+    bool read_implies_exec;
+    uint64_t *file_pages; /* bitmap over 2^20 pages: mapped from a file */
+
+    /* files */
+    struct vxl_fd fds[VXL_FD_LIMIT];
+    char cwd[VXL_PATH_BYTES];
+    char exe_path[VXL_PATH_BYTES]; /* what /proc/self/exe shows */
+    uint64_t exe_dev, exe_ino;     /* host file of the program, 0 unknown */
+    uint64_t first_dev, first_ino; /* of the program that vxl_new loaded */
+
+    /* threads */
+    struct vxl_tls tls[VXI_TLS_COUNT];
+    uint32_t clear_child_tid;
+    char name[16];
+
+    /* signals: bit n - 1 = signal n */
+    struct vxl_action actions[VXL_SIGNAL_COUNT];
+    uint64_t blocked, pending;
+    uint64_t saved_mask;  /* of sigsuspend, ppoll: goes into the signal frame */
+    bool has_saved_mask;
+    struct abi32_siginfo infos[VXL_SIGNAL_COUNT];
+    struct abi32_stack altstack;
+    uint32_t last_trapno, last_err, last_cr2; /* shown in signal frames */
+
+    /* host signals (hostsig.c) */
+    uint64_t watched;     /* host signals whose handler is ours */
+    uint64_t host_ignored; /* host signals that are ignored for the guest */
+    _Atomic uint64_t arrived;
+    siginfo_t arrived_info[VXL_SIGNAL_COUNT];
+    uint64_t deadline_ns; /* CLOCK_MONOTONIC, 0: none */
+
+    /* processes */
+    pid_t pid;            /* the host's when forking is allowed, else 1000 */
+    pid_t first_pid;      /* of the first process: group and session of all */
+    pid_t children[VXL_CHILD_LIMIT];
+    size_t child_count;
+    bool is_child;
+
+    uint64_t refused[VXL_CALL_LIMIT];
+};
+
+typedef int32_t vxl_handler(struct vxl_proc *p, const uint32_t *a);
+
+/* guest.c: guest memory. False / -EFAULT when it is not accessible. */
+bool vxl_get(struct vxl_proc *p, vx_gaddr addr, void *dst, size_t size);
+bool vxl_put(struct vxl_proc *p, vx_gaddr addr, const void *src, size_t size);
+int vxl_get_path(struct vxl_proc *p, vx_gaddr addr, char path[VXL_PATH_BYTES]);
+/* Bytes from addr on, at most size, that have `prot`. */
+uint32_t vxl_accessible(struct vxl_proc *p, vx_gaddr addr, uint32_t size, int prot);
+/* result of a host call: itself or -errno */
+int64_t vxl_result(int64_t result);
+
+/* load.c */
+vx_status vxl_load(struct vxl_proc *p, struct vx_image *image, const char *execfn,
+                   const char *const *argv, const char *const *envp, struct vx_error *error);
+
+/* syscall.c */
+void vxl_syscall(struct vxl_proc *p);
+const char *vxl_syscall_name(uint32_t number);
+
+/* fd.c */
+struct vxl_fd *vxl_fd(struct vxl_proc *p, uint32_t fd); /* NULL: EBADF */
+int vxl_host_fd(struct vxl_proc *p, uint32_t fd);       /* -EBADF */
+/* Take over host fd as the lowest free guest fd >= least. -EMFILE closes it. */
+int vxl_fd_install(struct vxl_proc *p, int host, unsigned least, bool is_cloexec);
+void vxl_fd_close(struct vxl_proc *p, unsigned fd);
+void vxl_fd_close_on_exec(struct vxl_proc *p);
+void vxl_fd_start(struct vxl_proc *p);
+
+/* path.c: guest paths to host directories */
+struct vxl_place {
+    int dir_fd;          /* a directory inside a grant, or the grant itself; owned if is_owned */
+    bool is_owned, is_read_only;
+    bool is_device;      /* `device` is the host path of an allowed device */
+    const char *device;
+    char name[VXL_PATH_BYTES]; /* rest of the path below dir_fd, "." for itself */
+    char guest[VXL_PATH_BYTES]; /* normalised guest path */
+    bool wants_dir;      /* the path ended in a slash */
+};
+/* The grant a path belongs to; name: the whole rest. 0 or -errno. */
+int vxl_find(struct vxl_proc *p, uint32_t dirfd, const char *path, struct vxl_place *place);
+/* The directory that holds the last component, opened; name: that component. */
+int vxl_find_parent(struct vxl_proc *p, uint32_t dirfd, const char *path, struct vxl_place *place);
+void vxl_place_done(struct vxl_place *place);
+/* openat2 below the place's directory. Host fd or -errno. */
+int vxl_open_beneath(const struct vxl_place *place, uint64_t flags, uint32_t mode);
+bool vxl_join(const char *cwd, const char *path, char out[VXL_PATH_BYTES]);
+
+/* hostsig.c: waiting, and signals of the host */
+void vxl_watch_signal(struct vxl_proc *p, int signal);
+void vxl_unwatch_signal(struct vxl_proc *p, int signal, bool ignore);
+void vxl_watch_deadline(struct vxl_proc *p);
+void vxl_hostsig_end(struct vxl_proc *p);
+/* Like ppoll, also for nothing but the time: interrupted only by what matters to the guest. -EINTR. */
+int vxl_wait(struct vxl_proc *p, struct pollfd *fds, unsigned count, const struct timespec *end);
+/* Keep host signals out while something is looked at, and wait for one without missing it. */
+void vxl_hold_signals(struct vxl_proc *p, sigset_t *old);
+void vxl_release_signals(const sigset_t *old);
+/* Before a host call on fd that may block: 0, or -EINTR. */
+int vxl_wait_fd(struct vxl_proc *p, int host_fd, short events);
+/* After EINTR: does the guest have to notice? */
+bool vxl_is_interrupted(struct vxl_proc *p);
+uint64_t vxl_now_ns(void);
+
+/* signal.c */
+void vxl_raise(struct vxl_proc *p, int signal, const struct abi32_siginfo *info);
+void vxl_raise_simple(struct vxl_proc *p, int signal, int32_t code);
+/* A fault: cannot be blocked or ignored. */
+void vxl_force(struct vxl_proc *p, const struct vx_trap *trap, int signal, const struct abi32_siginfo *info);
+bool vxl_has_signal(struct vxl_proc *p);
+void vxl_deliver(struct vxl_proc *p);
+void vxl_signals_start(struct vxl_proc *p);
+void vxl_signals_after_exec(struct vxl_proc *p);
+bool vxl_set_temporary_mask(struct vxl_proc *p, vx_gaddr mask, uint32_t size);
+
+/* sigframe.c: false: the stack cannot hold it */
+bool vxl_push_frame(struct vxl_proc *p, int signal, const struct vxl_action *action,
+                    const struct abi32_siginfo *info, uint64_t mask);
+int32_t vxl_sigreturn(struct vxl_proc *p, const uint32_t *a);
+int32_t vxl_rt_sigreturn(struct vxl_proc *p, const uint32_t *a);
+
+/* mem.c */
+void vxl_mem_start(struct vxl_proc *p);
+
+/* process.c */
+void vxl_end_with(struct vxl_proc *p, enum vxl_end end, int code);
+
+/* dir.c: read past `count` entries; the position reached or -errno */
+int64_t vxl_dir_skip(struct vxl_fd *fd, uint64_t count);
+
+/* guest.c: struct timespec in its 32- and 64-bit forms */
+bool vxl_times_get(struct vxl_proc *p, vx_gaddr addr, bool is_64, struct timespec *out);
+bool vxl_times_put(struct vxl_proc *p, vx_gaddr addr, bool is_64, const struct timespec *in);
+
+#endif

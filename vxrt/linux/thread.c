@@ -1,0 +1,129 @@
+/*
+ * What C libraries ask for when they set up their one thread: TLS
+ * descriptors, thread identity, robust list, futexes. A guest has one thread;
+ * clone with CLONE_VM is refused (process.c).
+ */
+#include <linux/futex.h>
+#include <string.h>
+
+#include "vxrt/linux/calls.h"
+
+#define DESC_EMPTY (ABI32_DESC_READ_EXEC_ONLY | ABI32_DESC_NOT_PRESENT)
+
+static bool is_empty(const struct abi32_user_desc *desc)
+{
+    return desc->base_addr == 0 && desc->limit == 0 &&
+           (desc->flags & DESC_EMPTY) == DESC_EMPTY && !(desc->flags & ABI32_DESC_SEG_32BIT);
+}
+
+/* Also for clone(CLONE_SETTLS). The entry number is stored back if it was -1. */
+static int32_t set_area(struct vxl_proc *p, vx_gaddr addr)
+{
+    struct abi32_user_desc desc;
+    if (!vxl_get(p, addr, &desc, sizeof desc))
+        return -EFAULT;
+    bool is_any = desc.entry_number == UINT32_MAX;
+    if (is_any) {
+        unsigned free = 0;
+        while (free < VXI_TLS_COUNT && p->tls[free].is_set)
+            free++;
+        if (free == VXI_TLS_COUNT)
+            return -ESRCH;
+        desc.entry_number = VXI_TLS_FIRST + free;
+    }
+    uint32_t base = is_empty(&desc) ? 0 : desc.base_addr;
+    if (vxi_set_tls_entry(p->box, &p->regs, desc.entry_number, base))
+        return -EINVAL;
+    p->tls[desc.entry_number - VXI_TLS_FIRST] = (struct vxl_tls){!is_empty(&desc), desc};
+    if (is_any && !vxl_put(p, addr, &desc.entry_number, 4))
+        return -EFAULT;
+    return 0;
+}
+
+int32_t vxl_set_thread_area(struct vxl_proc *p, const uint32_t *a)
+{
+    return set_area(p, a[0]);
+}
+
+int32_t vxl_get_thread_area(struct vxl_proc *p, const uint32_t *a)
+{
+    uint32_t entry;
+    if (!vxl_get(p, a[0], &entry, 4))
+        return -EFAULT;
+    if (entry < VXI_TLS_FIRST || entry >= VXI_TLS_FIRST + VXI_TLS_COUNT)
+        return -EINVAL;
+    struct vxl_tls tls = p->tls[entry - VXI_TLS_FIRST];
+    if (!tls.is_set)
+        tls.desc = (struct abi32_user_desc){.flags = DESC_EMPTY};
+    tls.desc.entry_number = entry;
+    return vxl_put(p, a[0], &tls.desc, sizeof tls.desc) ? 0 : -EFAULT;
+}
+
+int32_t vxl_set_tid_address(struct vxl_proc *p, const uint32_t *a)
+{
+    p->clear_child_tid = a[0];
+    return p->pid;
+}
+
+/* Its use would be at the end of a thread with others left. */
+int32_t vxl_set_robust_list(struct vxl_proc *p, const uint32_t *a)
+{
+    return a[1] == 12 ? 0 : -EINVAL;
+}
+
+/* ---- futex ----------------------------------------------------------- */
+
+static int32_t futex_wait(struct vxl_proc *p, const uint32_t *a, bool is_64)
+{
+    uint32_t command = a[1] & FUTEX_CMD_MASK, value;
+    struct timespec time, now, end;
+    if (!vxl_get(p, a[0], &value, 4))
+        return -EFAULT;
+    if (value != a[2])
+        return -EAGAIN;
+    if (a[3]) {
+        if (!vxl_times_get(p, a[3], is_64, &time))
+            return -EFAULT;
+        if (time.tv_sec < 0 || time.tv_nsec < 0 || time.tv_nsec >= 1000000000)
+            return -EINVAL;
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        if (command == FUTEX_WAIT_BITSET) { /* an absolute time: what is left of it */
+            clock_gettime(a[1] & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, &now);
+            time.tv_sec -= now.tv_sec;
+            time.tv_nsec -= now.tv_nsec;
+        }
+        end.tv_sec += time.tv_sec;
+        end.tv_nsec += time.tv_nsec;
+        end.tv_sec += end.tv_nsec >= 1000000000 ? 1 : end.tv_nsec < 0 ? -1 : 0;
+        end.tv_nsec = (end.tv_nsec + 1000000000) % 1000000000;
+    }
+    /* nobody is there to wake it: a signal or the time */
+    return vxl_wait(p, NULL, 0, a[3] ? &end : NULL) == -EINTR ? -VXL_RESTART_SYS : -ETIMEDOUT;
+}
+
+static int32_t do_futex(struct vxl_proc *p, const uint32_t *a, bool is_64)
+{
+    uint32_t value;
+    switch (a[1] & FUTEX_CMD_MASK) {
+    case FUTEX_WAIT:
+    case FUTEX_WAIT_BITSET:
+        return futex_wait(p, a, is_64);
+    case FUTEX_WAKE:
+    case FUTEX_WAKE_BITSET:
+    case FUTEX_REQUEUE:
+    case FUTEX_CMP_REQUEUE:
+        return vxl_get(p, a[0], &value, 4) ? 0 : -EFAULT;
+    default:
+        return -ENOSYS;
+    }
+}
+
+int32_t vxl_futex(struct vxl_proc *p, const uint32_t *a)
+{
+    return do_futex(p, a, false);
+}
+
+int32_t vxl_futex_time64(struct vxl_proc *p, const uint32_t *a)
+{
+    return do_futex(p, a, true);
+}
