@@ -16,7 +16,7 @@ import sys
 EDGES = [0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff, 0x80000000,
          0xffffffff, 0xfffffffe, 0x55555555, 0xaaaaaaaa, 0x01234567, 0x89abcdef]
 SCRATCH = 256          # bytes
-STATE = 8 * 4 + 4 + 8 * 16 + SCRATCH
+STATE = 8 * 4 + 4 + 8 * 16 + 4 + 8 * 10 + SCRATCH   # general, eflags, xmm, x87 status, x87 stack
 
 # (opcode bytes, what follows): m = ModRM, /d = ModRM with digit, b w d z = immediate, mem/reg = form only
 ALU = [f"{op | form:02x} m" for op in range(0, 0x40, 8) for form in range(4)] + \
@@ -50,7 +50,18 @@ SSE = [f"{p}0f {op:02x} m" for p in ("", "66 ", "f3 ", "f2 ") for op in (0x10, 0
      "66 0f 70 m b", "f2 0f 70 m b", "f3 0f 70 m b", "0f c6 m b", "66 0f c6 m b", "66 0f c2 m k", "0f c2 m k", "0f 50 m reg", "66 0f d7 m reg",
      "66 0f c4 m b", "66 0f c5 m reg b", "0f 12 m", "0f 16 m", "f3 0f 12 m", "f3 0f 16 m", "f2 0f 12 m", "66 0f 7c m", "f2 0f d0 m", "f2 0f f0 m mem",
      "0f 28 m reg", "66 0f 6f m reg", "f3 0f 6f m", "f3 0f 7f m", "66 0f 71 /2 reg b", "66 0f 72 /4 reg b", "66 0f 73 /3 reg b", "66 0f 73 /7 reg b", "f3 0f e6 m", "0f 5b m"]
-ALIGNED_OK = {"10", "11"}
+X87 = [f"d8 /{d} mem" for d in range(8)] + [f"dc /{d} mem" for d in range(8)] + [f"da /{d} mem" for d in range(8)] + \
+    [f"de /{d} mem" for d in range(8)] + [f"d9 /{d} mem" for d in (0, 2, 3, 7)] + [f"db /{d} mem" for d in (0, 1, 2, 3, 5, 7)] + \
+    [f"dd /{d} mem" for d in (0, 1, 2, 3, 7)] + [f"df /{d} mem" for d in range(8)] + \
+    [f"{op} {b:02x}" for op, low, high in (("d8", 0xc0, 0x100), ("d9", 0xc0, 0xd1), ("d9", 0xe0, 0xe2), ("d9", 0xe4, 0xe6),
+     ("d9", 0xe8, 0xef), ("d9", 0xf0, 0x100), ("da", 0xc0, 0xe0), ("da", 0xe9, 0xea), ("db", 0xc0, 0xe0), ("db", 0xe2, 0xe4),
+     ("db", 0xe8, 0xf8), ("dc", 0xc0, 0xd0), ("dc", 0xe0, 0x100), ("dd", 0xc0, 0xc8), ("dd", 0xd0, 0xf0), ("de", 0xc0, 0xd0),
+     ("de", 0xd9, 0xda), ("de", 0xe0, 0x100), ("df", 0xe0, 0xe1), ("df", 0xe8, 0xf8)) for b in range(low, high)]
+MMX = [f"0f {op:02x} m" for op in [*range(0x60, 0x6c), 0x6f, 0x7f, *range(0x74, 0x77), *range(0xd1, 0xd6), *range(0xd8, 0xe6),
+                                   *range(0xe8, 0xf0), *range(0xf1, 0xf7), *range(0xf8, 0xff)]] + \
+    [f"0f 38 {op:02x} m" for op in [*range(0, 0xc), *range(0x1c, 0x1f)]] + ["0f 70 m b", "0f 3a 0f m b", "0f 6e m", "0f 7e m",
+     "0f d7 m reg", "0f c4 m b", "0f c5 m reg b", "0f 71 /2 reg b", "0f 72 /4 reg b", "0f 73 /6 reg b", "0f 2a m", "66 0f 2a m",
+     "0f 2c m", "66 0f 2d m", "f3 0f d6 m reg", "f2 0f d6 m reg", "0f e7 m mem", "0f 77", "0f f7 m reg", "66 0f f7 m reg"]
 
 
 class Generator:
@@ -114,6 +125,7 @@ class Generator:
         print(f"case{n}:")
         print("  movl %esp, saved_esp\n  leal stack_middle, %esp")
         print("  call refill" if n % 4 == 0 else "  nop")
+        print("  fninit\n  fldt scratch+16\n  fldl scratch+32\n  flds scratch+44\n  fildl scratch+50\n  fnclex")
         flags = r.getrandbits(12) & 0x8d5 | 2
         kind = r.random()
         regs = {name: self.value() for name in ("eax", "ecx", "edx")}
@@ -125,7 +137,10 @@ class Generator:
                 template = r.choice(INTEGER)
                 prefix16 = r.random() < 0.25 and len(template.split()) > 1 and not template.startswith(("f3", "66", "f2", "0f c7", "9c", "60", "e8", "83 ec", "0f c8", "8d 64", "0e", "16", "c8", "55", "54", "68", "6a", "50", "ff /6", "50 8f")) or False
                 code = self.encode(template, prefix16, False)
-            elif kind < 0.72:
+            elif 0.80 < kind < 0.90:
+                code = self.encode(r.choice(X87 if kind < 0.86 else MMX), False, True)
+                prefix16 = False
+            elif kind < 0.70:
                 template, prefix16 = r.choice(STRINGS), False
                 code = None if template.endswith("x") or template.startswith("67") else self.encode(template, False, False)
             else:
@@ -181,9 +196,13 @@ record:
   cld""")
         for i in range(8):
             print(f"  movups %xmm{i}, regs+{36 + 16 * i}")
+        print("  fnstsw regs+164")
+        for i in range(8):
+            print(f"  fstpt regs+{168 + 10 * i}")
+        print("  fninit")
         print(f"""  movl out, %edi
   movl $regs, %esi
-  movl ${36 + 128}, %ecx
+  movl ${36 + 128 + 84}, %ecx
   rep movsb
   movl $scratch, %esi
   movl ${SCRATCH}, %ecx
@@ -221,7 +240,7 @@ refill:
   int $0x80
   .data
   .balign 16
-regs: .space 256
+regs: .space 512
 saved_esp: .long 0
 out: .long buffer
   .balign 64""")

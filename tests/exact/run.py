@@ -16,7 +16,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-from generate import SCRATCH, STATE  # noqa: E402
+from generate import STATE  # noqa: E402
 
 WORDS = ["eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "eflags"]
 
@@ -26,12 +26,15 @@ def field(offset):
         return WORDS[offset // 4]
     if offset < 36 + 128:
         return f"xmm{(offset - 36) // 16}+{(offset - 36) % 16}"
-    return f"scratch+{offset - 164}"
+    if offset < 168:
+        return "x87 status"
+    if offset < 248:
+        return f"st({(offset - 168) // 10})+{(offset - 168) % 10}"
+    return f"scratch+{offset - 248}"
 
 
 def explain(source, native, ours):
-    size = 36 + 128 + SCRATCH
-    assert size == STATE
+    size = STATE
     if len(ours) != len(native):
         print(f"  output has {len(ours)} bytes instead of {len(native)}")
     for at in range(0, min(len(native), len(ours)), size):
