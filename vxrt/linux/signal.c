@@ -72,7 +72,10 @@ static void take_arrived(struct vxl_proc *p)
 
 bool vxl_has_signal(struct vxl_proc *p)
 {
-    take_arrived(p);
+    if (atomic_load(&p->arrived))
+        take_arrived(p);
+    if (!(p->pending & ~p->blocked))
+        return false;
     for (int signal = 1; signal <= VXL_SIGNAL_COUNT; signal++)
         if ((p->pending & ~p->blocked & BIT(signal)) && is_ignored(p, signal))
             p->pending &= ~BIT(signal);

@@ -1,0 +1,37 @@
+/*
+ * Parts of vxrun: the statistics it prints and the profile it writes.
+ */
+#ifndef VXRT_LINUX_TOOL_H
+#define VXRT_LINUX_TOOL_H
+
+#include <stdio.h>
+
+#include "vxrt/linux/linux.h"
+
+struct vxl_report {
+    const char *program;
+    const char *cache_path; /* NULL: none was looked for or found */
+    struct vx_image *image;
+    struct vxl_proc *proc;
+    const struct vxl_outcome *outcome;
+};
+
+/* Human-readable, or one JSON object with the schema name "vxrun-stats-1". */
+void vxl_print_stats(FILE *out, const struct vxl_report *report, bool is_json);
+
+/* A JSON string with its quotes. */
+void vxl_print_json_string(FILE *out, const char *text);
+
+/*
+ * Merge addresses (before load bias) into the profile at path: header
+ * `vx-profile 1 HASH`, then one address a line, sorted, unique. A file of
+ * another guest is replaced. Written to a temporary file and renamed;
+ * writers at the same time wait for each other. VX_ERR_IO, VX_ERR_MEMORY.
+ */
+vx_status vxl_merge_profile(const char *path, const uint64_t guest_hash[2],
+                            const vx_gaddr *addresses, size_t count);
+
+/* Hash of the guest that a file (ELF, or .vxc) holds. */
+vx_status vxl_guest_hash(const char *path, uint64_t hash[2]);
+
+#endif

@@ -1,0 +1,435 @@
+/*
+ * vxrun: run an i386 Linux program in a box, from its verified cache.
+ *
+ * Nothing of the host is open to the program but what the options grant.
+ * Exit codes: the program's own; 125 vxrun failed or stopped it; 126 the
+ * program cannot be loaded; 127 it is not there; 128 + N ended by signal N.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "format/cache.h"
+#include "format/sandbox.h"
+#include "vxrt/linux/linux.h"
+#include "vxrt/linux/tool.h"
+
+enum { EXIT_VXRUN = 125, EXIT_CANNOT_LOAD = 126, EXIT_MISSING = 127, EXIT_SIGNAL = 128 };
+#define GRANT_LIMIT 64
+#define GUEST_PATH_LIMIT 4096
+#define LONGEST_LIMIT_SECONDS 1e9
+
+static const char help_text[] =
+    "Usage: vxrun [OPTION]... PROGRAM|FILE.vxc [ARGUMENT]...\n"
+    "Run an i386 Linux program in a sandbox, from its verified cache.\n"
+    "\n"
+    "  --cache FILE.vxc        use this cache (default: PROGRAM.vxc, if it is there)\n"
+    "  --no-cache              use no cache: translate everything at run time\n"
+    "  --no-dynamic            translate nothing at run time: what is not cached ends the run\n"
+    "  --dir GUEST=HOST[:ro]   show the host directory HOST to the program as GUEST\n"
+    "  --env NAME=VALUE        put a variable in the program's environment (empty otherwise)\n"
+    "  --mem SIZE              most memory the program may map, in bytes or with K, M, G\n"
+    "  --time-limit SECONDS    stop the program after so much time (fractions allowed)\n"
+    "  --allow-fork            let the program fork, and execute programs under --dir\n"
+    "  --stats[=json]          print what happened to standard error at the end\n"
+    "  --profile-out FILE      add the paths translated at run time to a profile\n"
+    "  --help, --version\n"
+    "\n"
+    "Exit status: the program's own; 125 vxrun failed or stopped it, 126 it cannot be\n"
+    "loaded, 127 it is not there, 128+N it was ended by signal N.\n"
+    "\n"
+    "Examples:\n"
+    "  vxc compile ./prog && vxrun ./prog\n"
+    "  vxrun --dir /data=$HOME/pictures:ro --time-limit 10 ./decode /data/a.jpg\n"
+    "  vxrun --allow-fork --dir /=rootfs --env PATH=/bin rootfs/bin/busybox sh /script\n";
+
+struct options {
+    const char *cache, *profile_out;
+    bool no_cache, no_dynamic, allow_fork, stats, stats_json;
+    uint64_t max_memory, time_limit_ns;
+    struct vxl_grant grants[GRANT_LIMIT];
+    size_t grant_count;
+    const char **env; /* NULL-terminated */
+    size_t env_count;
+};
+
+static int usage_error(const char *what, const char *value)
+{
+    fprintf(stderr, "vxrun: %s%s%s\nTry 'vxrun --help'.\n", what, value ? ": " : "",
+            value ? value : "");
+    return EXIT_VXRUN;
+}
+
+/* ---- options --------------------------------------------------------- */
+
+static bool parse_size(const char *text, uint64_t *size)
+{
+    char *end;
+    unsigned shift = 0;
+    errno = 0;
+    if (*text < '0' || *text > '9')
+        return false;
+    unsigned long long number = strtoull(text, &end, 10);
+    switch (*end) {
+    case 'K': case 'k': shift = 10; break;
+    case 'M': case 'm': shift = 20; break;
+    case 'G': case 'g': shift = 30; break;
+    default: break;
+    }
+    if (shift)
+        end++;
+    if (*end || errno || !number || number > UINT64_MAX >> shift)
+        return false;
+    *size = number << shift;
+    return true;
+}
+
+static bool parse_seconds(const char *text, uint64_t *nanoseconds)
+{
+    char *end;
+    double seconds = strtod(text, &end);
+    if (end == text || *end || !isfinite(seconds) || seconds <= 0 ||
+        seconds > LONGEST_LIMIT_SECONDS)
+        return false;
+    *nanoseconds = (uint64_t)(seconds * 1e9);
+    if (!*nanoseconds)
+        *nanoseconds = 1;
+    return true;
+}
+
+/* An absolute path without ".", ".." and repeated slashes; allocated. */
+static char *normal_path(const char *path)
+{
+    char *out = malloc(strlen(path) + 2);
+    size_t used = 0;
+    if (!out || path[0] != '/' || strlen(path) >= GUEST_PATH_LIMIT)
+        goto bad;
+    while (*path) {
+        size_t length = strcspn(path, "/");
+        if ((length == 1 && path[0] == '.') || (length == 2 && !strncmp(path, "..", 2)))
+            goto bad;
+        if (length) {
+            out[used++] = '/';
+            memcpy(out + used, path, length);
+            used += length;
+        }
+        path += length;
+        path += *path == '/';
+    }
+    if (!used)
+        out[used++] = '/';
+    out[used] = 0;
+    return out;
+bad:
+    free(out);
+    return NULL;
+}
+
+static int add_grant(struct options *options, const char *text)
+{
+    const char *equals = strchr(text, '=');
+    if (!equals || equals == text || !equals[1])
+        return usage_error("--dir needs GUEST=HOST[:ro]", text);
+    if (options->grant_count == GRANT_LIMIT)
+        return usage_error("too many --dir options", NULL);
+    struct vxl_grant *grant = &options->grants[options->grant_count];
+    char *guest = strndup(text, (size_t)(equals - text));
+    char *host = strdup(equals + 1);
+    size_t length = strlen(host);
+    if (length > 3 && !strcmp(host + length - 3, ":ro")) {
+        grant->is_read_only = true;
+        host[length - 3] = 0;
+    }
+    grant->guest_path = normal_path(guest);
+    free(guest);
+    if (!grant->guest_path) {
+        free(host);
+        return usage_error("--dir: the guest's path must be absolute, without . and ..", text);
+    }
+    grant->host_fd = open(host, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (grant->host_fd < 0) {
+        fprintf(stderr, "vxrun: --dir: %s: %s\n", host, strerror(errno));
+        free(host);
+        return EXIT_VXRUN;
+    }
+    free(host);
+    options->grant_count++;
+    return 0;
+}
+
+static int add_env(struct options *options, const char *text)
+{
+    const char *equals = strchr(text, '=');
+    if (!equals || equals == text)
+        return usage_error("--env needs NAME=VALUE", text);
+    options->env[options->env_count++] = text;
+    return 0;
+}
+
+enum { OPT_CACHE = 1, OPT_NO_CACHE, OPT_NO_DYNAMIC, OPT_DIR, OPT_ENV, OPT_MEM, OPT_TIME_LIMIT,
+       OPT_ALLOW_FORK, OPT_STATS, OPT_PROFILE_OUT, OPT_HELP, OPT_VERSION };
+
+static const struct option long_options[] = {
+    {"cache", required_argument, NULL, OPT_CACHE},
+    {"no-cache", no_argument, NULL, OPT_NO_CACHE},
+    {"no-dynamic", no_argument, NULL, OPT_NO_DYNAMIC},
+    {"dir", required_argument, NULL, OPT_DIR},
+    {"env", required_argument, NULL, OPT_ENV},
+    {"mem", required_argument, NULL, OPT_MEM},
+    {"time-limit", required_argument, NULL, OPT_TIME_LIMIT},
+    {"allow-fork", no_argument, NULL, OPT_ALLOW_FORK},
+    {"stats", optional_argument, NULL, OPT_STATS},
+    {"profile-out", required_argument, NULL, OPT_PROFILE_OUT},
+    {"help", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+static int stats_option(struct options *options, const char *form)
+{
+    options->stats = true;
+    options->stats_json = form != NULL;
+    return form && strcmp(form, "json") ? usage_error("--stats: unknown form", form) : 0;
+}
+
+/* 0: go on; else the exit code, or -1 for a good end (help, version). */
+static int one_option(struct options *options, int option, const char *value)
+{
+    switch (option) {
+    case OPT_CACHE:
+        options->cache = value;
+        return 0;
+    case OPT_NO_CACHE:
+        options->no_cache = true;
+        return 0;
+    case OPT_NO_DYNAMIC:
+        options->no_dynamic = true;
+        return 0;
+    case OPT_DIR:
+        return add_grant(options, value);
+    case OPT_ENV:
+        return add_env(options, value);
+    case OPT_MEM:
+        return parse_size(value, &options->max_memory) ? 0 : usage_error("--mem: not a size", value);
+    case OPT_TIME_LIMIT:
+        return parse_seconds(value, &options->time_limit_ns)
+                   ? 0 : usage_error("--time-limit: not a number of seconds", value);
+    case OPT_ALLOW_FORK:
+        options->allow_fork = true;
+        return 0;
+    case OPT_STATS:
+        return stats_option(options, value);
+    case OPT_PROFILE_OUT:
+        options->profile_out = value;
+        return 0;
+    case OPT_HELP:
+        fputs(help_text, stdout);
+        return -1;
+    case OPT_VERSION:
+        printf("vxrun %s, format %d, contract %d\n", vx_version(), VXF_VERSION,
+               VX_CONTRACT_VERSION);
+        return -1;
+    default: /* getopt has said what is wrong */
+        fputs("Try 'vxrun --help'.\n", stderr);
+        return EXIT_VXRUN;
+    }
+}
+
+static int parse_options(struct options *options, int argc, char **argv)
+{
+    options->env = calloc((size_t)argc + 1, sizeof *options->env);
+    if (!options->env)
+        return usage_error("out of memory", NULL);
+    for (int option; (option = getopt_long(argc, argv, "+", long_options, NULL)) != -1;) {
+        int result = one_option(options, option, optarg);
+        if (result)
+            return result;
+    }
+    if (options->cache && options->no_cache)
+        return usage_error("--cache and --no-cache exclude each other", NULL);
+    if (optind == argc)
+        return usage_error("no program given", NULL);
+    return 0;
+}
+
+/* ---- opening --------------------------------------------------------- */
+
+static void print_error(const char *program, vx_status status, const struct vx_error *error)
+{
+    fprintf(stderr, "vxrun: %s", program);
+    if (error->offset)
+        fprintf(stderr, "+0x%" PRIx64, error->offset);
+    fprintf(stderr, ": %s%s%s\n", vx_strerror(status), error->text[0] ? ": " : "", error->text);
+}
+
+/* What kept a program from starting: the machine, or the program. */
+static int exit_code_of(vx_status status)
+{
+    switch (status) {
+    case VX_ERR_NOT_FOUND:
+        return EXIT_MISSING;
+    case VX_ERR_MEMORY:
+    case VX_ERR_ADDRESS_SPACE:
+    case VX_ERR_ARGUMENT:
+        return EXIT_VXRUN;
+    default:
+        return EXIT_CANNOT_LOAD;
+    }
+}
+
+/* PROGRAM.vxc, if such a file is there; allocated. */
+static char *cache_beside(const char *program)
+{
+    char *path;
+    if (asprintf(&path, "%s.vxc", program) < 0)
+        return NULL;
+    if (access(path, F_OK) == 0)
+        return path;
+    free(path);
+    return NULL;
+}
+
+static void warn_of_cache(const struct options *options, const struct vx_image *image)
+{
+    struct vx_error error = {0};
+    vx_status status = vx_image_cache_status(image, &error);
+    if (status == VX_OK || !options->cache)
+        return;
+    fprintf(stderr, "vxrun: warning: %s is not used: %s%s%s\n", options->cache,
+            vx_strerror(status), error.text[0] ? ": " : "", error.text);
+}
+
+/* ---- the end --------------------------------------------------------- */
+
+static void print_trap(const char *program, const struct vx_trap *trap)
+{
+    static const char *const access_names[] = {"reading", "writing", "executing"};
+    if (trap->kind == VX_TRAP_LIMIT) {
+        fprintf(stderr, "vxrun: %s: time limit reached\n", program);
+        return;
+    }
+    fprintf(stderr, "%s:0x%08" PRIx32 ": error: ", program, trap->eip);
+    switch (trap->kind) {
+    case VX_TRAP_PAGE:
+        fprintf(stderr, "page fault %s 0x%08" PRIx32 " (trap)\n",
+                access_names[trap->access % 3], trap->address);
+        break;
+    case VX_TRAP_INTERRUPT:
+        fprintf(stderr, "software interrupt 0x%02x (trap)\n", trap->vector);
+        break;
+    case VX_TRAP_NOT_CACHED:
+        fputs("this path is not in the cache (--no-dynamic)\n", stderr);
+        break;
+    case VX_TRAP_ERROR:
+        fputs(vx_strerror(trap->status), stderr);
+        if (trap->status == VX_ERR_REJECTED)
+            fprintf(stderr, ": V%02" PRIu32, trap->detail);
+        fputc('\n', stderr);
+        break;
+    default:
+        fprintf(stderr, "%s (trap)\n", vx_trap_name(trap->kind));
+        break;
+    }
+}
+
+static void save_profile(const struct options *options, const char *program,
+                         struct vxl_proc *proc)
+{
+    uint64_t hash[2];
+    size_t count;
+    if (!options->profile_out || !vxl_is_first_program(proc))
+        return;
+    const vx_gaddr *addresses = vx_box_profile(vxl_box(proc), &count);
+    vx_status status = vxl_guest_hash(program, hash);
+    if (status == VX_OK)
+        status = vxl_merge_profile(options->profile_out, hash, addresses, count);
+    if (status != VX_OK)
+        fprintf(stderr, "vxrun: %s: cannot write the profile: %s\n", options->profile_out,
+                strerror(errno));
+}
+
+static int end(const struct options *options, const struct vxl_report *report)
+{
+    const struct vxl_outcome *outcome = report->outcome;
+    if (outcome->has_trap)
+        print_trap(report->program, &outcome->trap);
+    else if (outcome->end == VXL_SIGNALED && !outcome->is_child)
+        fprintf(stderr, "vxrun: %s: ended by signal %d (%s)\n", report->program, outcome->code,
+                strsignal(outcome->code));
+    save_profile(options, report->program, report->proc);
+    if (outcome->is_child)
+        vxl_leave_child(outcome);
+    if (options->stats)
+        vxl_print_stats(stderr, report, options->stats_json);
+    switch (outcome->end) {
+    case VXL_EXITED:
+        return outcome->code;
+    case VXL_SIGNALED:
+        return EXIT_SIGNAL + outcome->code;
+    default:
+        return EXIT_VXRUN;
+    }
+}
+
+static int run(const struct options *options, struct vx_image *image, const char *cache,
+               char **argv)
+{
+    struct vxl_config config = {
+        .image = image, .program = argv[0], .argv = (const char *const *)argv,
+        .program_fd = open(argv[0], O_RDONLY | O_CLOEXEC),
+        .envp = options->env, .grants = options->grants, .grant_count = options->grant_count,
+        .box = {.size = sizeof config.box, .max_memory = options->max_memory,
+                .no_dynamic = options->no_dynamic},
+        .time_limit_ns = options->time_limit_ns, .allow_fork = options->allow_fork,
+        .no_cache = options->no_cache,
+    };
+    struct vxl_proc *proc;
+    struct vxl_outcome outcome;
+    struct vx_error error;
+    vx_status status = vxl_new(&config, &proc, &error);
+    if (status != VX_OK) {
+        print_error(argv[0], status, &error);
+        return exit_code_of(status);
+    }
+    fflush(NULL);
+    vxl_run(proc, &outcome);
+    struct vxl_report report = {argv[0], cache, image, proc, &outcome};
+    int code = end(options, &report);
+    vxl_free(proc);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {0};
+    struct vx_image *image;
+    struct vx_error error = {0};
+    int code = parse_options(&options, argc, argv);
+    if (code)
+        return code < 0 ? 0 : code;
+    char *beside = NULL;
+    const char *program = argv[optind], *cache = options.cache;
+    if (!cache && !options.no_cache)
+        cache = beside = cache_beside(program);
+    struct vx_image_options image_options = {
+        .size = sizeof image_options, .cache_path = cache, .ignore_cache = options.no_cache};
+    vx_status status = vx_image_open(program, &image_options, &image, &error);
+    if (status != VX_OK) {
+        print_error(program, status, &error);
+        return exit_code_of(status);
+    }
+    warn_of_cache(&options, image);
+    /* the guest gets its own SIGPIPE */
+    signal(SIGPIPE, SIG_IGN);
+    code = run(&options, image, cache, argv + optind);
+    vx_image_close(image);
+    free(beside);
+    return code;
+}
