@@ -27,27 +27,43 @@ static bool parse_number(const char *text, long low, long high, long *value)
     return *text && !*end && *value >= low && *value <= high;
 }
 
+/* The value of option `name` at argv[*i]: attached ("-j4", "--level=4") or the next argument. NULL: another option.
+ * A missing value is "". */
+static const char *option_value(int argc, char **argv, int *i, const char *name)
+{
+    size_t length = strlen(name);
+    bool is_long = name[1] == '-';
+    if (strncmp(argv[*i], name, length))
+        return NULL;
+    if (argv[*i][length] == '\0')
+        return *i + 1 < argc ? argv[++*i] : "";
+    if (is_long)
+        return argv[*i][length] == '=' ? argv[*i] + length + 1 : NULL;
+    return argv[*i] + length;
+}
+
 /* EXIT_GOOD, or the exit code of a usage error. */
 static int parse(int argc, char **argv, struct options *options)
 {
+    const char *value;
     long number;
     for (int i = 0; i < argc; i++) {
-        const char *argument = argv[i], *value = NULL;
-        bool takes_value = !strcmp(argument, "-o") || !strcmp(argument, "-j") ||
-                           !strcmp(argument, "--level") || !strcmp(argument, "--profile");
-        if (takes_value && !(value = i + 1 < argc ? argv[++i] : NULL))
-            return usage_error("compile", "%s needs a value", argument);
-        if (!strcmp(argument, "-o")) {
+        const char *argument = argv[i];
+        if ((value = option_value(argc, argv, &i, "-o"))) {
+            if (!*value)
+                return usage_error("compile", "-o needs a file name");
             options->output = value;
-        } else if (!strcmp(argument, "-j")) {
+        } else if ((value = option_value(argc, argv, &i, "-j"))) {
             if (!parse_number(value, 1, 1024, &number))
                 return usage_error("compile", "-j wants a number from 1 to 1024");
             options->threads = (unsigned)number;
-        } else if (!strcmp(argument, "--level")) {
+        } else if ((value = option_value(argc, argv, &i, "--level"))) {
             if (!parse_number(value, 0, 9, &number))
                 return usage_error("compile", "--level wants a number from 0 to 9");
             options->level = (int)number;
-        } else if (!strcmp(argument, "--profile")) {
+        } else if ((value = option_value(argc, argv, &i, "--profile"))) {
+            if (!*value)
+                return usage_error("compile", "--profile needs a file name");
             options->profiles[options->profile_count++] = value;
         } else if (!strcmp(argument, "--detached")) {
             options->is_detached = true;

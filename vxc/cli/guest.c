@@ -166,6 +166,7 @@ int translate_guest(const char *path, const struct file *guest, const struct tra
     vx_status status = vxe_open(guest->bytes, guest->size, elf, &error);
     if (status != VX_OK)
         return complain_file(path, status, &error);
+    input.position_independent = elf->is_dyn;
     for (size_t s = 0; s < elf->segment_count; s++) {
         const struct vxe_segment *segment = &elf->segments[s];
         struct vxt_span span = { segment->addr, segment->file_size, elf->bytes + segment->file_offset };

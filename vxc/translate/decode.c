@@ -42,7 +42,7 @@ enum { IMM_NONE, IMM_B, IMM_BS, IMM_W, IMM_Z, IMM_ENTER, IMM_FAR, IMM_JB, IMM_JZ
 struct compiled {
     uint16_t next;      /* next row with the same map, prefix and opcode, + 1; 0: none */
     uint8_t reg_kind, rm_kind, imm;
-    bool has_modrm, byte_op, is_sized, is_exact;
+    bool has_modrm, byte_op, is_sized, is_exact, reg_only;
     bool reg_read, reg_write, rm_read, rm_write;
 };
 
@@ -81,6 +81,7 @@ static void compile_operand(struct compiled *c, const char *operand, char access
         c->imm = IMM_FAR;
     }
     c->is_sized |= (size == 'v' || size == 'z') || !strncmp(operand, "eAX", 3);
+    c->reg_only |= kind == 'U' || kind == 'N' || kind == 'R';
     c->is_exact |= strchr("VWPQUN", kind) != NULL;
 }
 
@@ -207,9 +208,7 @@ static bool fits(const struct row *row, uint8_t modrm)
 static int search(uint8_t map, uint8_t prefix, uint8_t opcode, uint8_t modrm)
 {
     for (unsigned i = first_row[map][prefix][opcode]; i; i = compiled[i - 1].next) {
-        const char *operands = rows[i - 1].operands;
-        bool reg_only = strchr(operands, 'U') || strchr(operands, 'N') || strchr(operands, 'R');
-        if (fits(&rows[i - 1], modrm) && !(reg_only && modrm < 0xc0))
+        if (fits(&rows[i - 1], modrm) && !(compiled[i - 1].reg_only && modrm < 0xc0))
             return (int)i - 1;
     }
     return -1;

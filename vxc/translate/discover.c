@@ -17,6 +17,16 @@ struct vxt_page {
     uint32_t index[VX_PAGE_BYTES];
 };
 
+#define MAX_GOT 16
+#define MAX_TABLE_WORDS 4096
+
+/* A constant in an instruction, and how it is used. */
+enum { IMMEDIATE, POINTER /* lea */, INDEXED /* displacement beside an index times 4 */ };
+struct constant {
+    uint8_t kind;
+    vx_gaddr value;
+};
+
 struct work {
     struct vxt_program *program;
     vx_gaddr *queue;
@@ -24,14 +34,12 @@ struct work {
     size_t rec_capacity;
     vx_gaddr *got; /* values that pc-relative code computes as its base */
     size_t got_count;
-    vx_gaddr *tables; /* candidate jump tables */
-    size_t table_count, table_capacity, table_done;
+    struct constant *constants; /* seen in instructions, not followed yet */
+    size_t constant_count, constant_capacity;
+    vx_gaddr scanned_to[MAX_GOT]; /* tables relative to got[i] are read up to here */
     uint8_t pass;
     bool failed;
 };
-
-#define MAX_GOT 16
-#define MAX_TABLE_WORDS 4096
 
 const uint8_t *vxt_bytes(const struct vxt_input *input, vx_gaddr addr, uint32_t *available)
 {
@@ -205,28 +213,39 @@ static void note_got(struct work *work, vx_gaddr value)
         work->got[work->got_count++] = value;
 }
 
-static void note_table(struct work *work, vx_gaddr addr)
+static void note_constant(struct work *work, uint8_t kind, vx_gaddr value)
 {
-    if (work->table_count == work->table_capacity) {
-        size_t capacity = work->table_capacity ? work->table_capacity * 2 : 256;
-        vx_gaddr *tables = realloc(work->tables, capacity * sizeof *tables);
-        if (!tables) {
+    if (work->constant_count == work->constant_capacity) {
+        size_t capacity = work->constant_capacity ? work->constant_capacity * 2 : 256;
+        struct constant *constants = realloc(work->constants, capacity * sizeof *constants);
+        if (!constants) {
             work->failed = true;
             return;
         }
-        work->tables = tables;
-        work->table_capacity = capacity;
+        work->constants = constants;
+        work->constant_capacity = capacity;
     }
-    work->tables[work->table_count++] = addr;
+    work->constants[work->constant_count++] = (struct constant){ kind, value };
 }
 
 /* Constants in an instruction that may be code addresses or jump tables. */
 static void note_constants(struct work *work, const struct vxt_insn *insn)
 {
-    if (insn->is_mem && !insn->addr16 && insn->disp)
-        note_table(work, (vx_gaddr)insn->disp);
+    if (insn->addr16)
+        return;
+    if (insn->klass == VXT_LEA && insn->disp)
+        note_constant(work, POINTER, (vx_gaddr)insn->disp);
+    else if (insn->is_mem && insn->index >= 0 && insn->scale == 2 && insn->disp)
+        note_constant(work, INDEXED, (vx_gaddr)insn->disp);
     if (insn->imm_size == 4 && insn->imm)
-        note_table(work, insn->imm);
+        note_constant(work, IMMEDIATE, insn->imm);
+}
+
+/* add $imm32, %reg: after a thunk call this computes the GOT's address */
+static bool is_add_constant(const struct vxt_insn *insn)
+{
+    return insn->klass == VXT_PASS && insn->map == 0 && insn->imm_size == 4 &&
+           (insn->opcode == 0x05 || (insn->opcode == 0x81 && insn->reg == 0 && !insn->is_mem));
 }
 
 /* Record one instruction. NULL if memory is out. */
@@ -281,9 +300,9 @@ static void walk(struct work *work, vx_gaddr addr)
             return;
         }
         *mark |= MARK_START;
-        if (after_thunk && insn.klass == VXT_PASS && insn.map == 0 && insn.imm_size == 4)
+        if (after_thunk && is_add_constant(&insn))
             note_got(work, thunk_return + insn.imm);
-        after_thunk = false;
+        after_thunk = after_thunk && insn.klass == VXT_POP_R; /* call next; pop; add */
         if (input->data_count)
             note_constants(work, &insn);
         vx_gaddr next = addr + insn.length;
@@ -348,56 +367,76 @@ static bool data_word(const struct vxt_input *input, vx_gaddr addr, uint32_t *wo
     return false;
 }
 
-/* Follow a table whose entries are base + word, as long as they lead into code. */
-static void read_table(struct work *work, vx_gaddr table, vx_gaddr base)
+/* Follow a table whose entries are base + word, as long as they lead into code. Returns its end. */
+static vx_gaddr read_table(struct work *work, vx_gaddr table, vx_gaddr base)
 {
     const struct vxt_input *input = work->program->input;
     uint32_t word;
-    for (unsigned i = 0; i < MAX_TABLE_WORDS && data_word(input, table + 4 * i, &word); i++) {
+    unsigned i;
+    for (i = 0; i < MAX_TABLE_WORDS && data_word(input, table + 4 * i, &word); i++) {
         if (word == 0 || !in_code(input, base + word))
             break;
         leader(work, base + word);
     }
+    return table + 4 * i;
 }
 
-/* A constant: itself a code address, or a table of absolute, base-relative or table-relative entries. */
-static void try_constant(struct work *work, vx_gaddr value)
+static void read_got_table(struct work *work, vx_gaddr table, size_t got)
 {
-    const struct vxt_input *input = work->program->input;
-    uint32_t word;
-    if (in_code(input, value))
+    if (table >= work->scanned_to[got])
+        work->scanned_to[got] = read_table(work, table, work->got[got]);
+}
+
+/* A pointer that code computes: a code address, or a table of table-relative or GOT-relative entries. Words inside
+ * code are no table-relative tables: every small number would lead into code again. */
+static void try_pointer(struct work *work, vx_gaddr value)
+{
+    if (in_code(work->program->input, value)) {
         leader(work, value);
-    if (!data_word(input, value, &word))
         return;
-    read_table(work, value, 0);
+    }
     read_table(work, value, value);
     for (size_t i = 0; i < work->got_count; i++)
-        read_table(work, value, work->got[i]);
+        read_got_table(work, value, i);
 }
 
-static int compare_gaddr(const void *a, const void *b)
+/* Tables of absolute addresses are among the seeds, as address-like words. */
+static void try_constant(struct work *work, const struct constant *constant)
 {
-    vx_gaddr left = *(const vx_gaddr *)a, right = *(const vx_gaddr *)b;
-    return (left > right) - (left < right);
+    bool has_absolute = !work->program->input->position_independent;
+    if (constant->kind != INDEXED && has_absolute)
+        try_pointer(work, constant->value);
+    for (size_t i = 0; i < work->got_count && constant->kind != IMMEDIATE; i++) {
+        vx_gaddr value = work->got[i] + constant->value;
+        if (constant->kind == POINTER)
+            try_pointer(work, value);
+        else
+            read_got_table(work, value, i);
+    }
 }
 
-/* Passes over the constants seen, until nothing new turns up. */
+static int compare_constant(const void *a, const void *b)
+{
+    const struct constant *left = a, *right = b;
+    if (left->kind != right->kind)
+        return left->kind < right->kind ? -1 : 1;
+    return (left->value > right->value) - (left->value < right->value);
+}
+
+/* Follow the constants seen, until nothing new turns up. */
 static void follow_constants(struct work *work)
 {
-    for (unsigned round = 0; round < 8 && work->table_count && !work->failed; round++) {
-        vx_gaddr *tables = work->tables;
-        size_t count = work->table_count;
-        work->tables = NULL;
-        work->table_count = work->table_capacity = 0;
-        qsort(tables, count, sizeof *tables, compare_gaddr);
-        for (size_t i = 0; i < count; i++) {
-            if (i && tables[i] == tables[i - 1])
-                continue;
-            try_constant(work, tables[i]);
-            for (size_t g = 0; g < work->got_count; g++)
-                try_constant(work, work->got[g] + tables[i]);
-        }
-        free(tables);
+    for (unsigned round = 0; round < 8 && work->constant_count && !work->failed; round++) {
+        struct constant *constants = work->constants;
+        size_t count = work->constant_count;
+        work->constants = NULL;
+        work->constant_count = work->constant_capacity = 0;
+        qsort(constants, count, sizeof *constants, compare_constant);
+        for (size_t i = 0; i < count; i++)
+            if (i == 0 || compare_constant(&constants[i], &constants[i - 1]))
+                try_constant(work, &constants[i]);
+        free(constants);
+        memset(work->scanned_to, 0, sizeof work->scanned_to);
         drain(work);
     }
 }
@@ -481,7 +520,7 @@ vx_status vxt_discover(const struct vxt_input *input, struct vxt_program *progra
     }
     finish(&work);
     free(work.queue);
-    free(work.tables);
+    free(work.constants);
     return work.failed ? VX_ERR_MEMORY : VX_OK;
 }
 

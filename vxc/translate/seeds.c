@@ -113,7 +113,8 @@ vx_status vxt_elf_seeds(const struct vxe_elf *elf, vx_gaddr **seeds, size_t *cou
         add(&list, addr);
     if (vxe_dynamic(elf, DT_FINI, &addr))
         add(&list, addr);
-    add_words(&list);
+    if (!elf->is_dyn) /* where the image can move, pointers have relocations */
+        add_words(&list);
     *seeds = NULL;
     *count = 0;
     if (list.failed) {

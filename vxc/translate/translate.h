@@ -31,6 +31,7 @@ struct vxt_input {
     uint32_t chunk_guest_bytes; /* aim for this much guest code a chunk; 0 = all in one chunk */
     unsigned threads;      /* >= 1; does not change the result */
     bool single;           /* translate only the instruction at seeds[0], ending in VX_EVENT_STEP */
+    bool position_independent; /* no absolute addresses in code */
     bool follow_calls;     /* discover call targets too */
     uint32_t zone_base;    /* zone offset of the first chunk; page-aligned */
 };
