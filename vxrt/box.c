@@ -1,9 +1,10 @@
 /*
  * Boxes: their memory, registers, statistics.
  *
- * A box is two reservations: the window, 4 GiB aligned between guards, and the
- * area [guard][return stack][guard][context page][table]. The area is the
- * runtime's alone; all of it is touched only where it is used.
+ * A box is one reservation:
+ *   [guard][window 4 GiB, aligned][guard][return stack][page map][context page][table]
+ * Everything after the second guard is the runtime's alone, and is touched
+ * only where it is used. The alignment's slack stays inaccessible, as guard.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,48 +13,29 @@
 #include "vxrt/helper.h"
 #include "vxrt/internal.h"
 
-#define AREA_STACK VX_PAGE_BYTES
-#define AREA_CONTEXT (AREA_STACK + VXI_RETURN_STACK_BYTES + VX_PAGE_BYTES)
+/* Offsets from the end of the guard above the window. */
+#define AREA_MAP VXI_RETURN_STACK_BYTES
+#define AREA_CONTEXT (AREA_MAP + 2 * VXI_PAGE_COUNT)
 #define AREA_BYTES (AREA_CONTEXT + VX_CTX_TABLE + VXI_TABLE_BYTES)
+#define BOX_BYTES (2 * VXI_WINDOW_BYTES + 2 * VXI_GUARD_BYTES + AREA_BYTES)
 #define FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
-static uint8_t *reserve(uint64_t bytes, int prot)
+static bool reserve(struct vx_box *box)
 {
-    void *at = mmap(NULL, bytes, prot, FLAGS, -1, 0);
-    return at == MAP_FAILED ? NULL : at;
-}
-
-/* A 4 GiB-aligned window with its guards; the rest of the reservation goes back. */
-static uint8_t *reserve_window(void)
-{
-    uint64_t bytes = 2 * VXI_WINDOW_BYTES + 2 * VXI_GUARD_BYTES;
-    uint8_t *all = reserve(bytes, PROT_NONE);
-    if (!all)
-        return NULL;
+    void *all = mmap(NULL, BOX_BYTES, PROT_NONE, FLAGS, -1, 0);
+    if (all == MAP_FAILED)
+        return false;
+    box->reservation = all;
     uint64_t low = (uint64_t)all + VXI_GUARD_BYTES;
-    uint64_t window = (low + VXI_WINDOW_BYTES - 1) & ~(VXI_WINDOW_BYTES - 1);
-    uint8_t *first = (uint8_t *)window - VXI_GUARD_BYTES;
-    uint8_t *end = (uint8_t *)window + VXI_WINDOW_BYTES + VXI_GUARD_BYTES;
-    if (first > all)
-        munmap(all, (size_t)(first - all));
-    if (end < all + bytes)
-        munmap(end, (size_t)(all + bytes - end));
-    return (uint8_t *)window;
-}
-
-static uint8_t *reserve_area(void)
-{
-    uint8_t *area = reserve(AREA_BYTES, PROT_NONE);
-    if (!area)
-        return NULL;
-    if (mprotect(area + AREA_STACK, VXI_RETURN_STACK_BYTES, PROT_READ | PROT_WRITE) == 0 &&
-        mprotect(area + AREA_CONTEXT, VX_CTX_TABLE + VXI_TABLE_BYTES, PROT_READ | PROT_WRITE) == 0) {
-        /* A slot of the table must not cost a huge page. Where the kernel has none, nothing to forbid. */
-        madvise(area + AREA_CONTEXT, VX_CTX_TABLE + VXI_TABLE_BYTES, MADV_NOHUGEPAGE);
-        return area;
-    }
-    munmap(area, AREA_BYTES);
-    return NULL;
+    box->window = (uint8_t *)((low + VXI_WINDOW_BYTES - 1) & ~(VXI_WINDOW_BYTES - 1));
+    box->area = box->window + VXI_WINDOW_BYTES + VXI_GUARD_BYTES;
+    if (mprotect(box->area, AREA_BYTES, PROT_READ | PROT_WRITE) != 0)
+        return false;
+    /* A slot of the table must not cost a huge page. Where the kernel has none, nothing to forbid. */
+    madvise(box->area, AREA_BYTES, MADV_NOHUGEPAGE);
+    box->pages = box->area + AREA_MAP;
+    box->rewrites = box->pages + VXI_PAGE_COUNT;
+    return true;
 }
 
 static bool has_avx(void)
@@ -69,7 +51,7 @@ static void init_context(struct vx_box *box)
     ctx->event_stub = (uint64_t)vxi_stub_event;
     ctx->miss_stub = (uint64_t)vxi_stub_miss;
     ctx->window = (uint64_t)box->window;
-    ctx->rsp_top = (uint64_t)(box->area + AREA_STACK + VXI_RETURN_STACK_BYTES - 8);
+    ctx->rsp_top = (uint64_t)(box->area + VXI_RETURN_STACK_BYTES - 8);
     ctx->has_avx = has_avx();
     ctx->regs.eflags = VXI_EFLAGS_FIXED;
     ctx->regs.cs = VXI_SELECTOR_CODE;
@@ -161,12 +143,8 @@ static void destroy(struct vx_box *box)
     vxi_units_free(box);
     vxi_spans_changed(box);
     free(box->profile);
-    if (box->pages)
-        munmap(box->pages, 2 * VXI_PAGE_COUNT);
-    if (box->area)
-        munmap(box->area, AREA_BYTES);
-    if (box->window)
-        munmap(box->window - VXI_GUARD_BYTES, VXI_WINDOW_BYTES + 2 * VXI_GUARD_BYTES);
+    if (box->reservation)
+        munmap(box->reservation, BOX_BYTES);
     if (box->image)
         vx_image_close(box->image);
     free(box);
@@ -188,14 +166,10 @@ vx_status vx_box_new(struct vx_image *image, const struct vx_box_options *option
             box->max_pages = options->max_memory / VX_PAGE_BYTES;
         box->no_dynamic = options->no_dynamic;
     }
-    box->window = reserve_window();
-    box->area = reserve_area();
-    box->pages = reserve(2 * VXI_PAGE_COUNT, PROT_READ | PROT_WRITE);
-    if (!box->window || !box->area || !box->pages) {
+    if (!reserve(box)) {
         destroy(box);
         return vxi_fail(error, VX_ERR_ADDRESS_SPACE, 0, "no address space for the window");
     }
-    box->rewrites = box->pages + VXI_PAGE_COUNT;
     init_context(box);
     if (image) {
         vxi_image_retain(image);

@@ -1,24 +1,13 @@
 /*
- * Files into private memory, and error records.
+ * Files into private memory.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "vxrt/internal.h"
-
-vx_status vxi_fail(struct vx_error *error, vx_status status, uint64_t offset, const char *text)
-{
-    if (error) {
-        error->status = status;
-        error->offset = offset;
-        snprintf(error->text, sizeof error->text, "%s", text);
-    }
-    return status;
-}
 
 static vx_status read_all(int fd, uint8_t *bytes, size_t size, struct vx_error *error)
 {

@@ -206,13 +206,13 @@ vx_status vx_image_cache_status(const struct vx_image *image, struct vx_error *e
 {
     const struct vxi_zone *zone = image->zone;
     if (zone && atomic_load(&zone->is_bad)) {
-        vxi_fail(error, zone->bad_status, zone->bad_rule, vxv_rule_text(zone->bad_rule));
+        vxi_fail(error, zone->bad_status, zone->bad_rule, "%s", vxv_rule_text(zone->bad_rule));
         return zone->bad_status;
     }
     if (error)
         *error = image->cache_error;
     if (error && image->cache_status == VX_OK)
-        vxi_fail(error, VX_OK, 0, "");
+        vxi_succeed(error);
     return image->cache_status;
 }
 

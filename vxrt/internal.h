@@ -16,6 +16,7 @@
 
 #include "format/cache.h"
 #include "format/elf32.h"
+#include "format/error.h"
 #include "vxrt.h"
 #include "vxrt/context.h"
 
@@ -150,7 +151,8 @@ struct vx_image {
 struct vx_box {
     struct vxi_context *ctx;
     uint8_t *window;
-    uint8_t *area;      /* reservation that holds return stack, context and table */
+    uint8_t *reservation; /* all of the box's address space */
+    uint8_t *area;      /* return stack, page map, context and table */
     uint8_t *pages;     /* page map */
     uint64_t mapped_pages, max_pages;
     vx_gaddr exec_low, exec_high; /* pages with VX_PROT_EXEC are in [low, high] (first bytes of pages) */
@@ -254,7 +256,6 @@ void vxi_leave_zone(struct vx_box *box);
 vx_status vxi_segments_make(struct vx_image *image, struct vx_error *error);
 vx_status vxi_read_file(const char *path, uint64_t limit, uint8_t **bytes, size_t *size,
                         struct vx_error *error);
-vx_status vxi_fail(struct vx_error *error, vx_status status, uint64_t offset, const char *text);
 void vxi_image_retain(struct vx_image *image);
 
 /* dispatch.c: the fast part of running; leaves x87 and SSE registers alone. */
