@@ -359,6 +359,37 @@ static void test_relocs(void)
     check_columns(VXI_RELOCS, cases, sizeof cases / sizeof *cases, VX_ERR_VXC_RELOC);
 }
 
+/* Nothing may hide between or behind what is read. */
+static void test_slack(void)
+{
+    struct vx_error error;
+    struct parts p = one_chunk();
+    size_t size;
+    set_stream(&p, 0, "", 0, 0, 0);
+    expect(&p, VX_ERR_VXC_CHUNK, "empty chunk");
+    for (int kind = 0; kind < 3; kind++) {
+        p = one_chunk();
+        uint8_t longer[101] = {0};
+        size = p.section[VXI_CODE + kind].size;
+        replace_section(&p, VXI_CODE + kind, longer, size + 1, p.section[VXI_CODE + kind].plain);
+        expect(&p, VX_ERR_VXC_CHUNK, "byte behind the streams");
+    }
+    uint8_t index[65] = {0};
+    p = one_chunk();
+    memcpy(index, p.section[VXI_INDEX].bytes + 4, 64);
+    set_blocked(&p, VXI_INDEX, index, 65, 65);
+    expect(&p, VX_ERR_VXC_CHUNK, "byte behind the chunk table");
+    p = one_chunk();
+    uint8_t *file = put_together(&p, &size);
+    file = realloc(file, size + 1);
+    file[size++] = 0;
+    store64(file + 16, size);
+    rehash_file(file, size);
+    CU_ASSERT_EQUAL(read_deeply(file, size, &error), VX_ERR_VXC_SECTION);
+    free(file);
+    free_parts(&p);
+}
+
 /* ---- compressed data ---- */
 
 /* Raw deflate of size bytes. */
@@ -617,6 +648,7 @@ int main(void)
     CU_add_test(suite, "pages", test_pages);
     CU_add_test(suite, "fault map", test_rows);
     CU_add_test(suite, "relocations", test_relocs);
+    CU_add_test(suite, "bytes left over", test_slack);
     CU_add_test(suite, "inflating", test_inflating);
     CU_add_test(suite, "decompression bombs", test_bombs);
     CU_add_test(suite, "guest", test_guest);
