@@ -15,6 +15,7 @@
 #define STRING_LIMIT (128u << 10)
 #define COUNT_LIMIT 65536u
 #define SCRIPT_DEPTH 4
+#define LINK_DEPTH 8
 #define SCRIPT_LINE 256
 
 /* A growing list of strings, NULL-terminated; owns them. */
@@ -93,6 +94,36 @@ static void program_done(struct program *program)
         close(program->cache_fd);
 }
 
+/*
+ * FILE.vxc beside the file that a path leads to: symbolic links in its last
+ * component are followed here, in guest terms (/bin/ls -> busybox: /bin/busybox.vxc).
+ */
+static int open_cache(struct vxl_proc *p, const struct vxl_place *program)
+{
+    char path[VXL_PATH_BYTES], target[VXL_PATH_BYTES];
+    struct vxl_place place;
+    strcpy(path, program->guest);
+    for (int depth = 0; depth < LINK_DEPTH; depth++) {
+        int link = vxl_open_path(p, (uint32_t)AT_FDCWD, path, false, &place);
+        ssize_t size = link < 0 ? -1 : readlinkat(link, "", target, sizeof target - 1);
+        if (link >= 0)
+            close(link);
+        if (size <= 0)
+            break;
+        target[size] = 0;
+        *strrchr(path, '/') = 0;
+        if (!vxl_join(*path ? path : "/", target, place.guest))
+            return -1;
+        strcpy(path, place.guest);
+    }
+    if (strlen(path) + 5 > sizeof path)
+        return -1;
+    strcat(path, ".vxc");
+    if (vxl_find(p, (uint32_t)AT_FDCWD, path, &place) < 0)
+        return -1;
+    return vxl_open_beneath(&place, O_RDONLY | O_NONBLOCK, 0);
+}
+
 static int open_program(struct vxl_proc *p, const char *path, struct program *program)
 {
     struct vxl_place place;
@@ -113,10 +144,8 @@ static int open_program(struct vxl_proc *p, const char *path, struct program *pr
         !(program->st.st_mode & 0111))
         return -EACCES;
     strcpy(program->guest_path, place.guest);
-    if (!p->config->no_cache && strlen(place.name) + 5 < sizeof place.name) {
-        strcat(place.name, ".vxc");
-        program->cache_fd = vxl_open_beneath(&place, O_RDONLY | O_NONBLOCK, 0);
-    }
+    if (!p->config->no_cache)
+        program->cache_fd = open_cache(p, &place);
     return 0;
 }
 
