@@ -1,58 +1,226 @@
 /*
- * Inside the verifier: the rules, one decoded instruction, and the steps that
- * verify.c takes for each.
+ * Decodes one host instruction and judges it by the allow-list. Accepts
+ * canonical encodings only: prefixes in the one listed order, each at most
+ * once, REX 41..47 with every set bit in use. Looks at no byte but those of
+ * the instruction, and keeps nothing between calls. Sequences are in sequence.c.
+ * A header, so that the loop in verify.c has it inline.
  */
 #ifndef VX_VERIFIER_DECODE_H
 #define VX_VERIFIER_DECODE_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
-/* Rule numbers, as in docs/security.md; never reused. */
-enum vxv_rule {
-    VXV_OK = 0,
-    VXV_INPUT = 1,      /* V01 size, offset or zone out of range */
-    VXV_TRUNCATED = 2,  /* V02 runs past the end of the chunk */
-    VXV_PREFIX = 3,     /* V03 prefix not in the listed order, repeated, or not listed */
-    VXV_UNLISTED = 4,   /* V04 no row in the allow-list */
-    VXV_LOCKED = 5,     /* V05 lock without memory destination */
-    VXV_MEMORY = 6,     /* V06 65 67 missing on a memory operand, or present without one */
-    VXV_RIP = 7,        /* V07 RIP-relative */
-    VXV_RESERVED = 8,   /* V08 rsp r11 r12 r13 r15 named */
-    VXV_REX = 9,        /* V09 REX bit without use (also: xmm8-15), or bpl sil dil */
-    VXV_CONTEXT = 10,   /* V10 context operand not as listed */
-    VXV_TABLE_JUMP = 11, /* V11 S1 not as listed */
-    VXV_STRING = 12,    /* V12 S2 not as listed, or a string instruction outside S2 */
-    VXV_COMPARE = 13,   /* V13 S3 not as listed */
-    VXV_BAD_TARGET = 14, /* V14 branch to something that is no boundary or entry */
-    VXV_ENTRY = 15,     /* V15 declared entry that is no boundary */
-    VXV_FALLS_OFF = 16, /* V16 execution runs past the end */
-    VXV_RULE_COUNT
+#include "format/sandbox.h"
+#include "verifier/rules.h"
+#include "verifier/table.h"
+
+/* Bytes that decode() may look at, whatever the instruction. */
+#define LOOK_AHEAD 16u
+
+struct insn {
+    enum vxv_rule rule; /* VXV_OK or the broken rule */
+    uint32_t form;      /* the allow-list row; 0 when refused */
+    uint32_t length;    /* bytes; when refused: bytes that were looked at */
 };
 
-/* Bytes that vxv_decode may look at, whatever the instruction. */
-#define VXV_LOOK_AHEAD 16u
+enum { REX_B = 1, REX_X = 2, REX_R = 4, REX_W = 8 };
+/* Prefixes in front: none, 65 67, 67. */
+enum { SEG_NONE = 0, SEG_GS_67 = 1, SEG_67 = 2 };
 
-struct vxv_insn {
-    uint32_t form;   /* enum vxv_form bits: TARGET, STOP, IMM1 and the CPU field matter to the caller */
-    uint32_t length; /* bytes; when refused: bytes that were looked at */
-};
-
-/* Decode and judge one instruction outside sequences; VXV_LOOK_AHEAD bytes at p are readable. */
-enum vxv_rule vxv_decode(const uint8_t *p, struct vxv_insn *insn);
+static inline struct insn refuse(enum vxv_rule rule, uint32_t length)
+{
+    return (struct insn){rule, 0, length};
+}
 
 /*
- * A sequence's part that starts with REX.W (48, 49, 4f) at code[at]. `previous` is
- * the start of the instruction before (== at if none); boundaries as set so far,
- * of which a bit inside the sequence is cleared. On success *end is the
- * offset behind the sequence; *branch is the offset of a jecxz inside or 0; *stops
- * if it does not fall through.
+ * movl disp8(%r15),%r8d|%r9d|%r10d (45 8b 47|4f|57 d8) and
+ * jmpq *disp8(%r15) (41 ff 67 d8): the only operands with base r15.
  */
-struct vxv_sequence {
-    uint32_t end, branch;
-    bool stops;
+static inline bool looks_like_context(const uint8_t *p)
+{
+    return (p[0] == 0x45 && p[1] == 0x8b && (p[2] & 0xc7) == 0x47) ||
+           (p[0] == 0x41 && p[1] == 0xff && p[2] == 0x67);
+}
+
+static inline struct insn context_operand(const uint8_t *p)
+{
+    bool load = p[1] == 0x8b, listed;
+
+    if (load)
+        listed = (p[2] == 0x47 || p[2] == 0x4f || p[2] == 0x57) &&
+                 (p[3] == VX_CTX_FS_BASE || p[3] == VX_CTX_GS_BASE);
+    else
+        listed = p[3] == VX_CTX_RETURN || p[3] == VX_CTX_EVENT;
+    if (!listed)
+        return refuse(VXV_CONTEXT, 4);
+    return (struct insn){VXV_OK, load ? VXV_LISTED : VXV_LISTED | VXV_STOP, 4};
+}
+
+/* Legacy prefixes as far as they are in the listed order. */
+struct prefixes {
+    uint32_t length, segment, lock, os, slot;
 };
-enum vxv_rule vxv_sequence(const uint8_t *code, uint32_t size, uint32_t at, uint32_t previous,
-                           uint64_t *boundaries, struct vxv_sequence *sequence);
+
+static inline bool is_legacy_prefix(uint32_t byte)
+{
+    return byte == 0x66 || byte == 0xf2 || byte == 0xf3 || byte == 0xf0 || byte == 0x67 || byte == 0x65;
+}
+
+/* 67 alone, then [f0] [66] [f2|f3]. What stands in another order stays where the opcode is expected. */
+static inline void more_prefixes(const uint8_t *p, struct prefixes *x)
+{
+    if (x->segment == SEG_NONE && p[x->length] == 0x67) {
+        x->segment = SEG_67;
+        x->length++;
+    }
+    if (p[x->length] == 0xf0) {
+        x->lock = 1;
+        x->length++;
+    }
+    if (p[x->length] == 0x66) {
+        x->os = 1;
+        x->slot = VXV_66;
+        x->length++;
+    }
+    if ((p[x->length] & 0xfe) == 0xf2) {
+        x->slot = p[x->length] == 0xf2 ? VXV_F2 : VXV_F3;
+        x->length++;
+    }
+}
+
+/* The row of a group opcode for this ModRM byte; 0 = none. */
+static inline uint32_t group_row(uint32_t group, uint32_t modrm)
+{
+    if (modrm >= 0xc0 && group < VXV_ESCAPE_COUNT)
+        return vxv_escapes[group] >> (modrm & 63) & 1 ? vxv_escape_row : 0;
+    return vxv_groups[group][modrm >> 3 & 7];
+}
+
+/* What a SIB byte asks for; *length grows by it, and by its disp32. */
+static inline uint32_t read_sib(uint32_t sib, uint32_t mod, uint32_t rex, uint32_t *length)
+{
+    uint32_t index = (sib >> 3 & 7) | (rex & REX_X) << 2, base = (sib & 7) | (rex & REX_B) << 3;
+    uint32_t ask = 0;
+
+    *length += 1;
+    if (index != 4 && (VXV_RESERVED_REGISTERS >> index & 1))
+        ask |= VXV_BASE_RESERVED;
+    if (mod == 0 && (sib & 7) == 5) { /* no base */
+        *length += 4;
+        return rex & REX_B ? ask | VXV_REX_UNUSED : ask;
+    }
+    return VXV_RESERVED_REGISTERS >> base & 1 ? ask | VXV_BASE_RESERVED : ask;
+}
+
+/* Something was asked for that the row does not grant: which rule is that? */
+static inline enum vxv_rule why_refused(uint32_t refused)
+{
+    if (refused & (VXV_MEMORY_FORM | VXV_REGISTER_FORM))
+        return VXV_UNLISTED;
+    if (refused & VXV_RIP_RELATIVE)
+        return VXV_RIP;
+    if (refused & (VXV_BASE_RESERVED | VXV_REG_RESERVED | VXV_REG8_RESERVED | VXV_RM_RESERVED | VXV_RM8_RESERVED))
+        return VXV_RESERVED;
+    return VXV_REX;
+}
+
+/* No row for this opcode byte: which rule is that? */
+static inline enum vxv_rule why_unlisted(uint32_t map, uint32_t op)
+{
+    if (map != 0)
+        return VXV_UNLISTED;
+    if ((op & 0xf0) == 0x40 || is_legacy_prefix(op) || (op & 0xe7) == 0x26 || op == 0x64)
+        return VXV_PREFIX;
+    return op >= 0xa4 && op <= 0xaf && op != 0xa8 && op != 0xa9 ? VXV_STRING : VXV_UNLISTED;
+}
+
+/*
+ * [REX] opcode and operands after the prefixes x. bytes: at least six, the lowest
+ * is the first. Inlined twice: with and without prefixes other than 65 67.
+ */
+static inline __attribute__((always_inline)) struct insn judge(uint64_t bytes, struct prefixes x)
+{
+    uint32_t rex = 0, map = 0, op, form, ask, segment, n = x.length + 1;
+
+    if ((bytes & 0xf0) == 0x40) {
+        rex = bytes & 0xf;
+        if (rex == 0 || (rex & REX_W))
+            return refuse(rex == 0 ? VXV_REX : VXV_PREFIX, n);
+        bytes >>= 8;
+        n++;
+    }
+    if ((bytes & 0xff) == 0x0f) {
+        map = 1;
+        bytes >>= 8;
+        n++;
+        if ((bytes & 0xff) == 0x38 || (bytes & 0xff) == 0x3a) {
+            map = (bytes & 0xff) == 0x38 ? 2 : 3;
+            bytes >>= 8;
+            n++;
+        }
+    }
+    op = bytes & 0xff;
+    form = vxv_forms[map][x.slot][op];
+
+    /* Operands. */
+    if (form & VXV_MODRM) {
+        uint32_t modrm = bytes >> 8 & 0xff;
+        if (form & VXV_GROUP)
+            form = group_row(VXV_FORM_GROUP(form), modrm);
+        ask = vxv_modrm[rex << 8 | modrm];
+        n += ask >> 16;
+        if (ask & VXV_HAS_SIB)
+            ask |= read_sib(bytes >> 16 & 0xff, modrm >> 6, rex, &n);
+    } else {
+        ask = vxv_modrm[rex << 8 | 0xc0 | (form & VXV_EMBEDDED ? op & 7 : 0)];
+    }
+    n += (form / VXV_IMM1 & 1) + (form / VXV_IMMZ & 1) * (x.os ? 2 : 4);
+    segment = (ask & ~(form / VXV_ADDRESS) & VXV_MEMORY_FORM) | (form / VXV_ADDR32 & 1) * SEG_67;
+
+    /* The rules. */
+    if (form == 0)
+        return refuse(why_unlisted(map, op), n);
+    if (x.os && x.slot != VXV_66 && !(form & VXV_OS))
+        return refuse(VXV_UNLISTED, n);
+    if (x.lock && !((ask & VXV_MEMORY_FORM) && (form & VXV_LOCK)))
+        return refuse(VXV_LOCKED, n);
+    if (x.segment != segment)
+        return refuse(VXV_MEMORY, n);
+    if (ask & VXV_ASK_MASK & ~form)
+        return refuse(why_refused(ask & ~form), n);
+    return (struct insn){VXV_OK, form, n};
+}
+
+/* Prefixes other than 65 67, and the context operands, which name r15. `plain` is the verdict without them. */
+static __attribute__((noinline)) struct insn less_frequent(const uint8_t *p, struct prefixes x, struct insn plain)
+{
+    uint64_t bytes;
+
+    if (p[0] == 0x65 && p[1] != 0x67)
+        return refuse(VXV_MEMORY, 2);
+    if (is_legacy_prefix(p[x.length])) {
+        more_prefixes(p, &x);
+        memcpy(&bytes, p + x.length, sizeof bytes);
+        return judge(bytes, x);
+    }
+    return looks_like_context(p) ? context_operand(p) : plain;
+}
+
+/* Decode and judge one instruction outside sequences; LOOK_AHEAD bytes at p are readable. */
+static inline __attribute__((always_inline)) struct insn decode(const uint8_t *p)
+{
+    struct prefixes x = {0, SEG_NONE, 0, 0, VXV_NP};
+    struct insn insn;
+    uint64_t bytes;
+
+    /* Prefixes: [65 67] [f0] [66] [f2|f3] [REX]. */
+    memcpy(&bytes, p, sizeof bytes);
+    x.segment = (bytes & 0xffff) == 0x6765;
+    x.length = x.segment * 2;
+    insn = judge(bytes >> x.length * 8, x);
+    return insn.rule == VXV_OK ? insn : less_frequent(p, x, insn);
+}
 
 #endif

@@ -3,7 +3,7 @@
  */
 #include "verifier/verifier.h"
 
-#include "verifier/decode.h"
+#include "verifier/rules.h"
 
 const char *vxv_rule_text(uint32_t rule)
 {

@@ -5,7 +5,7 @@
  * accepted already; so a sequence is recognised at its first REX.W byte, by
  * looking at the instruction before.
  */
-#include "verifier/decode.h"
+#include "verifier/rules.h"
 
 #include "format/sandbox.h"
 

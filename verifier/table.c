@@ -1,8 +1,8 @@
 /*
  * The allow-list: every host instruction form that translated code may hold,
  * in the notation of the Intel manual's opcode maps (SDM vol. 2, appendix A).
- * What has no row here is refused. Control flow and the sequences that need
- * REX.W are in decode.c and sequence.c.
+ * What has no row here is refused, but for the context operands (decode.h)
+ * and the sequences with REX.W (sequence.c), which are compared byte by byte.
  *
  * COLUMNS of INSN, one row an encoding; no column has a default
  *   map    M0 one byte, M1 0f, M2 0f 38, M3 0f 3a
@@ -22,41 +22,42 @@
 #include "verifier/table.h"
 #include "verifier/verifier.h"
 
-#define REG_G8 VXV_REG_GPR8
-#define REG_GV VXV_REG_GPR
-#define REG_X 0u
-#define REG_N 0u
-#define REG_i 0u
-#define RM_G8 VXV_RM_GPR8
-#define RM_GV VXV_RM_GPR
-#define RM_X 0u
-#define RM_N 0u
-#define RM_n 0u
-#define FORM_RM (VXV_MODRM | VXV_REG_FORM | VXV_MEM_FORM)
-#define FORM_R (VXV_MODRM | VXV_REG_FORM)
-#define FORM_M (VXV_MODRM | VXV_MEM_FORM)
-#define FORM_A (VXV_MODRM | VXV_MEM_FORM | VXV_ADDRESS)
+/* What each kind of operand grants (enum vxv_ask). */
+#define REG_G8 (VXV_REG_RESERVED | VXV_REX_R)
+#define REG_GV (VXV_REG8_RESERVED | VXV_REG8_NEW | VXV_REX_R)
+#define REG_X (VXV_REG_RESERVED | VXV_REG8_RESERVED | VXV_REG8_NEW)
+#define REG_N REG_X
+#define REG_i REG_X
+#define RM_G8 (VXV_RM_RESERVED | VXV_REX_B)
+#define RM_GV (VXV_RM8_RESERVED | VXV_RM8_NEW | VXV_REX_B)
+#define RM_X (VXV_RM_RESERVED | VXV_RM8_RESERVED | VXV_RM8_NEW)
+#define RM_N RM_X
+#define RM_n RM_X
+#define FORM_RM (VXV_MODRM | VXV_REGISTER_FORM | VXV_MEMORY_FORM)
+#define FORM_R (VXV_MODRM | VXV_REGISTER_FORM)
+#define FORM_M (VXV_MODRM | VXV_MEMORY_FORM)
+#define FORM_A (VXV_MODRM | VXV_MEMORY_FORM | VXV_ADDRESS)
 #define LOCK_L VXV_LOCK
 #define LOCK_n 0u
 #define IMM_0 0u
 #define IMM_B VXV_IMM1
 #define IMM_Z VXV_IMMZ
 #define CPU_BASE 0u
-#define CPU_SSE3 (1u << 18)
-#define CPU_SSSE3 (2u << 18)
-#define CPU_SSE41 (3u << 18)
-#define CPU_SSE42 (4u << 18)
-#define CPU_POPCNT (5u << 18)
-#define CPU_LAHF (6u << 18)
-#define CPU_CX8 (7u << 18)
+#define CPU_SSE3 (1u << 25)
+#define CPU_SSSE3 (2u << 25)
+#define CPU_SSE41 (3u << 25)
+#define CPU_SSE42 (4u << 25)
+#define CPU_POPCNT (5u << 25)
+#define CPU_LAHF (6u << 25)
+#define CPU_CX8 (7u << 25)
 _Static_assert(VXV_CPU_SSE3 == 1 << 0 && VXV_CPU_SSSE3 == 1 << 1 && VXV_CPU_SSE41 == 1 << 2 &&
                VXV_CPU_SSE42 == 1 << 3 && VXV_CPU_POPCNT == 1 << 4 && VXV_CPU_LAHF == 1 << 5 &&
                VXV_CPU_CX8 == 1 << 6, "cpu column");
 #define IMPL_o 0u
-#define IMPL_a (1u << 21)
-#define IMPL_c (2u << 21)
-#define IMPL_d (4u << 21)
-#define IMPL_b (8u << 21)
+#define IMPL_a (1u << 28)
+#define IMPL_c (2u << 28)
+#define IMPL_d (4u << 28)
+#define IMPL_b (8u << 28)
 #define IMPL_ad (IMPL_a | IMPL_d)
 #define IMPL_acd (IMPL_a | IMPL_c | IMPL_d)
 #define IMPL_acdb (IMPL_a | IMPL_c | IMPL_d | IMPL_b)
@@ -74,17 +75,18 @@ enum { M0, M1, M2, M3 };
     (VXV_LISTED | REG_##reg | RM_##rm | FORM_##form | LOCK_##lock | IMM_##imm | CPU_##cpu | IMPL_##impl)
 #define INSN(map, pfx, op, reg, rm, form, lock, imm, cpu, impl) \
     AT_##pfx(map, op, PACK(reg, rm, form, lock, imm, cpu, impl))
-/* No ModRM, no register named. */
+/* No ModRM, no register named: asks for nothing but "register form". */
 #define BARE(map, pfx, op, imm, cpu, impl) \
-    AT_##pfx(map, op, VXV_LISTED | IMM_##imm | CPU_##cpu | IMPL_##impl)
+    AT_##pfx(map, op, VXV_LISTED | VXV_REGISTER_FORM | IMM_##imm | CPU_##cpu | IMPL_##impl)
 /* Eight opcodes from op: the low three bits are the register (+rb, +rd). */
 #define PLUS(map, pfx, op, rm, imm, impl) \
-    AT_##pfx(map, op ... op + 7, VXV_LISTED | VXV_EMBEDDED | RM_##rm | IMM_##imm | IMPL_##impl)
+    AT_##pfx(map, op ... op + 7,                    \
+             VXV_LISTED | VXV_REGISTER_FORM | VXV_EMBEDDED | RM_##rm | IMM_##imm | IMPL_##impl)
 /* ModRM.reg is part of the opcode: see vxv_groups. */
 #define DIGIT(map, pfx, op, group) \
     AT_##pfx(map, op, VXV_LISTED | VXV_MODRM | VXV_GROUP | (uint32_t)(group) << 25)
 /* Control flow, never with a prefix. */
-#define FLOW(map, op, bits) AT_NP(map, op, VXV_LISTED | (bits))
+#define FLOW(map, op, bits) AT_NP(map, op, VXV_LISTED | VXV_REGISTER_FORM | (bits))
 #define REL8 (VXV_TARGET | VXV_IMM1)
 #define REL32 (VXV_TARGET | VXV_IMMZ)
 
@@ -449,3 +451,4 @@ const uint64_t vxv_escapes[VXV_ESCAPE_COUNT] = {
     [VXV_0FAE] = BYTES(0xe8, 0xe8) | BYTES(0xf0, 0xf0) | /* lfence mfence */
                  BYTES(0xf8, 0xf8),                      /* sfence */
 };
+const uint32_t vxv_escape_row = PACK(i, n, R, n, 0, BASE, o);

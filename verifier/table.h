@@ -1,38 +1,56 @@
 /*
  * The packed form of one allow-list row, as table.c builds it and decode.c
- * reads it. Every bit grants something; an all-zero descriptor is "refuse".
+ * reads it. A row is a set of grants: all-zero is "refuse". What an encoding
+ * (REX and ModRM) asks for is in the same bits, so that the check is
+ * asked & ~granted == 0.
  */
 #ifndef VX_VERIFIER_TABLE_H
 #define VX_VERIFIER_TABLE_H
 
 #include <stdint.h>
 
-enum vxv_form {
-    VXV_LISTED = 1u << 0,    /* the row exists */
-    VXV_MODRM = 1u << 1,     /* a ModRM byte follows the opcode */
-    VXV_REG_FORM = 1u << 2,  /* ModRM.mod = 3 allowed */
-    VXV_MEM_FORM = 1u << 3,  /* ModRM.mod < 3 allowed */
-    VXV_ADDRESS = 1u << 4,   /* the memory form only computes or ignores the address */
-    VXV_REG_GPR = 1u << 5,   /* ModRM.reg is a 16/32-bit general register */
-    VXV_REG_GPR8 = 1u << 6,  /* ModRM.reg is an 8-bit general register */
-    VXV_RM_GPR = 1u << 7,    /* ModRM.rm (mod 3), or the opcode's +r, is a 16/32-bit one */
-    VXV_RM_GPR8 = 1u << 8,   /* same, 8-bit */
-    VXV_EMBEDDED = 1u << 9,  /* the opcode's low three bits are a register */
-    VXV_LOCK = 1u << 10,     /* f0 allowed with the memory form */
-    VXV_OS = 1u << 11,       /* 66 allowed next to the mandatory f2 or f3 */
-    VXV_IMM1 = 1u << 12,     /* one byte of immediate */
-    VXV_IMMZ = 1u << 13,     /* four bytes of immediate, two with 66 */
-    VXV_TARGET = 1u << 14,   /* the immediate is a relative branch target */
-    VXV_STOP = 1u << 15,     /* does not fall through */
-    VXV_ADDR32 = 1u << 16,   /* carries 67 alone (jecxz) */
-    VXV_GROUP = 1u << 17,    /* look further by ModRM.reg in vxv_groups */
+/* What REX and ModRM ask for (vxv_modrm); bits 0-9 are what a row may grant. */
+enum vxv_ask {
+    VXV_MEMORY_FORM = 1u << 0,   /* mod < 3 */
+    VXV_REGISTER_FORM = 1u << 1, /* mod = 3, or no ModRM */
+    VXV_REG_RESERVED = 1u << 2,  /* reg = rsp r11 r12 r13 r15: harmless unless a 16/32-bit register */
+    VXV_REG8_RESERVED = 1u << 3, /* reg = spl r11b r12b r13b r15b: harmless unless an 8-bit register */
+    VXV_REG8_NEW = 1u << 4,      /* reg = bpl sil dil: same */
+    VXV_RM_RESERVED = 1u << 5,   /* the same three for rm */
+    VXV_RM8_RESERVED = 1u << 6,
+    VXV_RM8_NEW = 1u << 7,
+    VXV_REX_R = 1u << 8,         /* REX.R set: only if reg is a general register */
+    VXV_REX_B = 1u << 9,         /* REX.B set, mod = 3: only if rm is a general register */
+    /* never granted */
+    VXV_BASE_RESERVED = 1u << 10,
+    VXV_RIP_RELATIVE = 1u << 11,
+    VXV_REX_UNUSED = 1u << 12,   /* REX.X without SIB */
+    VXV_ASK_MASK = (1u << 13) - 1,
+    /* vxv_modrm only; bits 16-18 are the length of ModRM and displacement (without SIB) */
+    VXV_HAS_SIB = 1u << 13,
 };
 
-/* Bits 18-20: CPU feature, 0 = none, n = bit n-1 of enum vxv_cpu. */
-#define VXV_FORM_CPU(form) ((form) >> 18 & 7u)
-/* Bits 21-24: implicit general registers eax, ecx, edx, ebx. */
-#define VXV_FORM_IMPLICIT(form) ((form) >> 21 & 15u)
-/* Bits 25-29: group number, with VXV_GROUP. */
+/* Other bits of a row. */
+enum vxv_form {
+    VXV_LISTED = 1u << 13,   /* the row exists */
+    VXV_MODRM = 1u << 14,    /* a ModRM byte follows the opcode */
+    VXV_ADDRESS = 1u << 15,  /* the memory form only computes or ignores the address */
+    VXV_EMBEDDED = 1u << 16, /* the opcode's low three bits are a register, of the kind of rm */
+    VXV_LOCK = 1u << 17,     /* f0 allowed with the memory form */
+    VXV_OS = 1u << 18,       /* 66 allowed next to the mandatory f2 or f3 */
+    VXV_IMM1 = 1u << 19,     /* one byte of immediate */
+    VXV_IMMZ = 1u << 20,     /* four bytes of immediate, two with 66 */
+    VXV_TARGET = 1u << 21,   /* the immediate is a relative branch target */
+    VXV_STOP = 1u << 22,     /* does not fall through */
+    VXV_ADDR32 = 1u << 23,   /* carries 67 alone (jecxz) */
+    VXV_GROUP = 1u << 24,    /* look further by ModRM.reg in vxv_groups */
+};
+
+/* Bits 25-27: CPU feature, 0 = none, n = bit n-1 of enum vxv_cpu. */
+#define VXV_FORM_CPU(form) ((form) >> 25 & 7u)
+/* Bits 28-31: implicit general registers eax, ecx, edx, ebx. */
+#define VXV_FORM_IMPLICIT(form) ((form) >> 28)
+/* Bits 25-29 with VXV_GROUP: group number. */
 #define VXV_FORM_GROUP(form) ((form) >> 25 & 31u)
 
 /* Second index of vxv_forms: the last of 66, f2, f3 that is present. */
@@ -50,8 +68,13 @@ enum vxv_group {
 };
 _Static_assert(VXV_GROUP_COUNT <= 32, "group number has five bits");
 
+/* rsp, r11, r12, r13, r15: a bit for each register number. */
+#define VXV_RESERVED_REGISTERS (1u << 4 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 15)
+
 extern const uint32_t vxv_forms[4][4][256];              /* [map][prefix][opcode] */
 extern const uint32_t vxv_groups[VXV_GROUP_COUNT][8];    /* [group][ModRM.reg] */
 extern const uint64_t vxv_escapes[VXV_ESCAPE_COUNT];     /* bit n: ModRM byte c0+n allowed */
+extern const uint32_t vxv_escape_row;                    /* the row of those: no general register */
+extern const uint32_t vxv_modrm[8 * 256];                /* [REX.RXB << 8 | ModRM]: enum vxv_ask */
 
 #endif

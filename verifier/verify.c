@@ -11,7 +11,7 @@
 
 #include "format/cache.h"
 #include "verifier/decode.h"
-#include "verifier/table.h"
+#include "verifier/rules.h"
 
 struct scan {
     const struct vxv_input *input;
@@ -63,6 +63,7 @@ static bool branch(struct scan *s, uint32_t end, uint32_t imm_bytes)
     return target >= 0 && target < (int64_t)in->zone_size && bit_at(in->entries, (uint32_t)target);
 }
 
+/* A sequence's part from s->at. */
 static enum vxv_rule one_sequence(struct scan *s)
 {
     const struct vxv_input *in = s->input;
@@ -82,47 +83,50 @@ static enum vxv_rule one_sequence(struct scan *s)
     return VXV_OK;
 }
 
-static enum vxv_rule one_instruction(struct scan *s)
+/* Plain instructions from s->at up to the end or the next REX.W (48..4f), which only sequences have. */
+static enum vxv_rule plain_instructions(struct scan *s)
 {
-    const struct vxv_input *in = s->input;
-    uint32_t left = in->size - s->at;
-    uint8_t tail[VXV_LOOK_AHEAD] = {0};
-    const uint8_t *p = in->code + s->at;
-    struct vxv_insn insn;
-    enum vxv_rule rule;
+    const uint8_t *code = s->input->code;
+    uint32_t size = s->input->size, at = s->at, previous = s->previous, cpu = 0;
+    enum vxv_rule rule = VXV_OK;
+    struct insn insn = {VXV_OK, 0, 0};
 
-    if (left < VXV_LOOK_AHEAD) {
-        memcpy(tail, p, left);
-        p = tail;
+    while (at < size && (code[at] & 0xf8) != 0x48) {
+        uint8_t tail[LOOK_AHEAD] = {0};
+        uint32_t left = size - at;
+
+        if (left < LOOK_AHEAD)
+            memcpy(tail, code + at, left);
+        insn = decode(left < LOOK_AHEAD ? tail : code + at);
+        rule = insn.length > left ? VXV_TRUNCATED : insn.rule;
+        if (rule != VXV_OK)
+            break;
+        set_bit(s->boundaries, at);
+        if ((insn.form & VXV_TARGET) && !branch(s, at + insn.length, insn.form & VXV_IMM1 ? 1 : 4)) {
+            rule = VXV_BAD_TARGET;
+            break;
+        }
+        cpu |= 1u << VXV_FORM_CPU(insn.form);
+        previous = at;
+        at += insn.length;
     }
-    rule = vxv_decode(p, &insn);
-    if (insn.length > left)
-        return VXV_TRUNCATED;
-    if (rule != VXV_OK)
-        return rule;
-    set_bit(s->boundaries, s->at);
-    if ((insn.form & VXV_TARGET) && !branch(s, s->at + insn.length, insn.form & VXV_IMM1 ? 1 : 4))
-        return VXV_BAD_TARGET;
-    s->cpu_features |= 1u << VXV_FORM_CPU(insn.form) >> 1;
+    s->at = at;
+    s->previous = previous;
     s->stops = insn.form & VXV_STOP;
-    s->previous = s->at;
-    s->at += insn.length;
-    return VXV_OK;
+    s->cpu_features |= cpu >> 1;
+    return rule;
 }
 
 /* Pass 1. When refused, s->at is the offending instruction. */
 static enum vxv_rule scan(struct scan *s)
 {
     const struct vxv_input *in = s->input;
-    enum vxv_rule rule;
 
-    s->at = s->previous = 0;
-    s->cpu_features = 0;
-    s->stops = false;
     memset(s->boundaries, 0, words(in->size) * sizeof(uint64_t));
+    s->at = s->previous = s->cpu_features = 0;
     while (s->at < in->size) {
         bool rex_w = (in->code[s->at] & 0xf8) == 0x48;
-        rule = rex_w ? one_sequence(s) : one_instruction(s);
+        enum vxv_rule rule = rex_w ? one_sequence(s) : plain_instructions(s);
         if (rule != VXV_OK)
             return rule;
     }
