@@ -67,6 +67,11 @@ static void add_relocations(struct list *list)
     for (uint32_t i = 0; vxe_reloc(list->elf, i, &reloc); i++)
         if (word_at(list->elf, reloc.where, &word))
             add(list, word);
+    struct vxe_relr_walk walk = { 0 };
+    vx_gaddr where;
+    while (vxe_relr(list->elf, &walk, &where))
+        if (word_at(list->elf, where, &word))
+            add(list, word);
 }
 
 static void add_array(struct list *list, int32_t tag, int32_t size_tag)
