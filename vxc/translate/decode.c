@@ -40,6 +40,7 @@ enum { IMM_NONE, IMM_B, IMM_BS, IMM_W, IMM_Z, IMM_ENTER, IMM_FAR, IMM_JB, IMM_JZ
 
 /* A row's operands, parsed. */
 struct compiled {
+    uint32_t form;      /* the row's, and what its operands imply */
     uint16_t next;      /* next row with the same map, prefix and opcode, + 1; 0: none */
     uint8_t reg_kind, rm_kind, imm;
     bool has_modrm, byte_op, is_sized, is_exact, reg_only;
@@ -67,6 +68,7 @@ static void compile_operand(struct compiled *c, const char *operand, char access
         c->has_modrm |= kind != 'Z';
         c->rm_kind = kind == 'E' || kind == 'R' || kind == 'Z' ? gpr_kind(size)
                      : kind == 'W' || kind == 'U' ? VXT_R_XMM : kind == 'Q' || kind == 'N' ? VXT_R_MMX : VXT_R_NONE;
+        c->form |= kind == 'M' ? MEM : strchr("UNR", kind) ? REG : 0;
         c->rm_read = reads;
         c->rm_write = writes;
         c->byte_op = c->rm_kind == VXT_R_8;
@@ -91,6 +93,7 @@ __attribute__((constructor)) static void compile_rows(void)
         const struct row *row = &rows[i];
         struct compiled *c = &compiled[i];
         const char *operand = row->operands;
+        c->form = row->form;
         c->has_modrm = row->form != ANY;
         for (unsigned n = 0; *operand; n++) {
             compile_operand(c, operand, row->access[n] ? row->access[n] : '-');
@@ -105,6 +108,8 @@ __attribute__((constructor)) static void compile_rows(void)
         *head = (uint16_t)(i + 1);
     }
 }
+
+#define MAX_LENGTH 15
 
 /* Input bytes with a limit. */
 struct input {
@@ -139,7 +144,7 @@ static uint8_t read_prefixes(struct input *in, struct vxt_insn *insn, struct pre
 {
     for (;;) {
         uint8_t byte = next8(in);
-        if (in->is_short || in->at > 15)
+        if (in->is_short || in->at > MAX_LENGTH)
             return byte;
         switch (byte) {
         case 0x26: insn->seg = 0; break;
@@ -170,12 +175,35 @@ static uint8_t read_opcode(struct input *in, struct vxt_insn *insn, uint8_t byte
     return byte;
 }
 
-/* Undocumented twins become the encodings that the manual documents. */
+/* The x87 twins of d8-df: register forms that all processors take for another, documented one. */
+static void normalise_x87(struct vxt_insn *insn)
+{
+    static const struct { uint8_t opcode, digit, twin, twin_digit; } twins[] = {
+        { 0xdc, 2, 0xd8, 2 }, /* fcom2 */
+        { 0xdc, 3, 0xd8, 3 }, /* fcomp3 */
+        { 0xdd, 1, 0xd9, 1 }, /* fxch4 */
+        { 0xde, 2, 0xd8, 3 }, /* fcomp5 */
+        { 0xdf, 1, 0xd9, 1 }, /* fxch7 */
+        { 0xdf, 2, 0xdd, 3 }, /* fstp8 */
+        { 0xdf, 3, 0xdd, 3 }, /* fstp9 */
+    };
+    for (size_t i = 0; i < sizeof twins / sizeof *twins; i++) {
+        if (insn->opcode != twins[i].opcode || (insn->modrm >> 3) != (0x18 | twins[i].digit))
+            continue;
+        insn->opcode = twins[i].twin;
+        insn->modrm = (uint8_t)(0xc0 | twins[i].twin_digit << 3 | (insn->modrm & 7));
+        return;
+    }
+}
+
+/* Twins, documented or not, become the encoding that the manual lists. */
 static void normalise(struct vxt_insn *insn)
 {
+    uint8_t digit = insn->modrm >> 3 & 7;
+    if (insn->map == 1 && insn->opcode == 0xae && insn->modrm >= 0xe8)
+        insn->modrm &= (uint8_t)~7; /* the fences ignore ModRM.rm */
     if (insn->map)
         return;
-    uint8_t digit = insn->modrm >> 3 & 7;
     switch (insn->opcode) {
     case 0x82:
         insn->opcode = 0x80;
@@ -183,6 +211,9 @@ static void normalise(struct vxt_insn *insn)
     case 0xc0: case 0xc1: case 0xd0: case 0xd1: case 0xd2: case 0xd3:
         if (digit == 6)
             insn->modrm = (uint8_t)((insn->modrm & ~0x38) | 4 << 3);
+        break;
+    case 0xdc: case 0xdd: case 0xde: case 0xdf:
+        normalise_x87(insn);
         break;
     case 0xf6: case 0xf7:
         if (digit == 1)
@@ -193,24 +224,21 @@ static void normalise(struct vxt_insn *insn)
     }
 }
 
-static bool fits(const struct row *row, uint8_t modrm)
+static bool fits(uint32_t form, uint8_t modrm)
 {
     bool is_mem = modrm < 0xc0;
-    if (row->form & 0x100)
-        return modrm == row->form >> 16;
-    if ((row->form & 0xf) && (row->form & 0xf) - 1 != (modrm >> 3 & 7u))
+    if (form & 0x100)
+        return modrm == form >> 16;
+    if ((form & 0xf) && (form & 0xf) - 1 != (modrm >> 3 & 7u))
         return false;
-    if ((row->form & 0x10 && !is_mem) || (row->form & 0x20 && is_mem))
-        return false;
-    return true;
+    return !(form & (is_mem ? REG : MEM));
 }
 
 static int search(uint8_t map, uint8_t prefix, uint8_t opcode, uint8_t modrm)
 {
-    for (unsigned i = first_row[map][prefix][opcode]; i; i = compiled[i - 1].next) {
-        if (fits(&rows[i - 1], modrm) && !(compiled[i - 1].reg_only && modrm < 0xc0))
+    for (unsigned i = first_row[map][prefix][opcode]; i; i = compiled[i - 1].next)
+        if (fits(compiled[i - 1].form, modrm))
             return (int)i - 1;
-    }
     return -1;
 }
 
@@ -308,12 +336,20 @@ static bool is_lockable(const struct vxt_insn *insn)
            op == 0xb1 || op == 0xc0 || op == 0xc1 || op == 0xc7;
 }
 
+/* mov to or from cr: some processors take lock for another control register. */
+static bool is_mov_control(const struct vxt_insn *insn)
+{
+    return insn->map == 1 && (insn->opcode & 0xfd) == 0x20;
+}
+
 /* What the row alone does not say. */
 static void finish(struct vxt_insn *insn, const struct prefixes *p)
 {
     uint8_t op = insn->opcode;
-    if (insn->map == 0 && (op == 0xc0 || op == 0xc1) && (insn->imm & 31) == 0)
-        insn->flags_written = 0;
+    bool shifts_by_imm = (insn->map == 0 && (op == 0xc0 || op == 0xc1)) ||
+                         (insn->map == 1 && (op == 0xa4 || op == 0xac));
+    if (shifts_by_imm && ((insn->imm & 31) == 0 || (insn->map == 1 && insn->osize16 && (insn->imm & 31) > 16)))
+        insn->flags_written = 0; /* no shift, or more than a word shifted out: undefined */
     switch (insn->klass) {
     case VXT_JCC:
         insn->cc = op & 15;
@@ -349,9 +385,24 @@ static void finish(struct vxt_insn *insn, const struct prefixes *p)
     if (p->has_lock) {
         if (insn->klass == VXT_PASS && is_lockable(insn))
             insn->lock = true;
-        else if (insn->klass != VXT_GP)
+        else if (insn->klass != VXT_GP || !is_mov_control(insn))
             insn->klass = VXT_UD;
     }
+}
+
+/* Over the limit of 15 bytes, or past the bytes there are? The limit comes first: it needs no further fetch. */
+static bool is_over(const struct input *in, struct vxt_insn *insn)
+{
+    if (in->at > MAX_LENGTH || (in->is_short && in->at == MAX_LENGTH)) {
+        insn->klass = VXT_GP;
+        insn->length = MAX_LENGTH;
+        return true;
+    }
+    if (in->is_short) {
+        insn->klass = VXT_TRUNC;
+        insn->length = 1;
+    }
+    return in->is_short;
 }
 
 void vxt_decode(const uint8_t *bytes, uint32_t available, vx_gaddr addr, struct vxt_insn *insn)
@@ -376,14 +427,11 @@ void vxt_decode(const uint8_t *bytes, uint32_t available, vx_gaddr addr, struct 
             row = -1;
         prefix = NP;
     }
-    if (in.is_short) {
-        insn->klass = VXT_TRUNC;
-        insn->length = 1;
+    if (is_over(&in, insn))
         return;
-    }
     if (row < 0) {
         insn->klass = VXT_UD;
-        insn->length = (uint8_t)(in.at > 15 ? 15 : in.at);
+        insn->length = (uint8_t)in.at;
         return;
     }
     const struct compiled *c = &compiled[row];
@@ -414,16 +462,9 @@ void vxt_decode(const uint8_t *bytes, uint32_t available, vx_gaddr addr, struct 
         insn->rm = insn->opcode & 7;
     }
     read_immediate(&in, insn, c->imm);
-    insn->length = (uint8_t)(in.at > 15 ? 15 : in.at);
-    if (in.is_short) {
-        insn->klass = in.at >= 15 ? VXT_GP : VXT_TRUNC;
-        insn->length = 1;
+    if (is_over(&in, insn))
         return;
-    }
-    if (in.at > 15) {
-        insn->klass = VXT_GP;
-        return;
-    }
+    insn->length = (uint8_t)in.at;
     finish(insn, &p);
 }
 
