@@ -16,6 +16,7 @@ enum { FX_FCW = 0, FX_FSW = 2, FX_FTW = 4, FX_POINTERS = 6, FX_MXCSR = 24, FX_MX
 
 #define MXCSR_BITS 0xffffu
 #define FSW_ES 0x80u
+#define FSW_SUMMARY 0x8080u /* ES and B */
 
 static uint16_t get16(const uint8_t *p)
 {
@@ -98,12 +99,19 @@ static uint32_t make_environment(const uint8_t *fx, bool is_16, uint8_t *env)
     return size;
 }
 
+/* ES and B are not state: they say whether an unmasked exception is pending. */
+static uint16_t summarised(uint16_t control, uint16_t status)
+{
+    bool is_pending = status & ~control & 0x3f;
+    return (uint16_t)((status & ~FSW_SUMMARY) | (is_pending ? FSW_SUMMARY : 0));
+}
+
 static void take_environment(uint8_t *fx, bool is_16, const uint8_t *env)
 {
     unsigned step = is_16 ? 2 : 4;
     /* bit 6 of the control word always reads as one, 7 and 13-15 as zero */
     put16(fx + FX_FCW, (get16(env) & 0x1f7fu) | 0x40u);
-    set_status(fx, get16(env + step));
+    set_status(fx, summarised(get16(env), get16(env + step)));
     fx[FX_FTW] = short_tags(get16(env + 2 * step));
     memset(fx + FX_POINTERS, 0, FX_MXCSR - FX_POINTERS);
 }
@@ -152,7 +160,7 @@ static bool store_environment(struct op *op, uint8_t *fx)
         reset_x87(fx);
     } else { /* all exceptions are masked then, so that none is pending either */
         put16(fx + FX_FCW, get16(fx + FX_FCW) | 0x3fu);
-        put16(fx + FX_FSW, get16(fx + FX_FSW) & ~0x8080u);
+        put16(fx + FX_FSW, get16(fx + FX_FSW) & ~FSW_SUMMARY);
     }
     vx_box_set_fxsave(op->box, fx);
     return true;
@@ -164,6 +172,8 @@ static bool load_environment(struct op *op, uint8_t *fx)
     bool is_16 = op->bits & OPERAND_16;
     uint32_t size = is_16 ? 14 : 28;
     bool is_restore = op->number == VX_EVENT_FRSTOR;
+    if (get16(fx + FX_FSW) & FSW_ES) /* unlike the stores, the loads wait */
+        return op_trap(op, VX_TRAP_X87, 16);
     if (!op_load(op, op->operand, image, is_restore ? size + 80 : size))
         return false;
     take_environment(fx, is_16, image);
