@@ -8,8 +8,9 @@
 #include "verifier/verifier.h"
 #include "vxc/cli/cli.h"
 
-/* Guest code in a chunk: about half of what it becomes. Small enough to load lazily, large enough to compress. */
-#define CHUNK_GUEST_BYTES 16384
+/* Guest code in a chunk: about half of what it becomes. Small, so that a start loads little that it does not run;
+ * a page or two of host code, so that padding and stream headers stay small beside it. */
+#define CHUNK_GUEST_BYTES 4096
 
 uint64_t *entry_bitmap(const struct vxf_entry *entries, size_t count, uint32_t zone_size)
 {
