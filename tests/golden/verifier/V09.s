@@ -1,0 +1,61 @@
+# V09: every REX bit extends a general register that the instruction names; no bpl, sil, dil (B1).
+
+#: accept
+        movl %r8d, %r9d
+        movb %r10b, %dl
+        movl %gs:(%eax,%r9d), %ecx
+        cvtsi2sd %r8d, %xmm7
+        movl $1, %r10d
+        hlt
+
+#: reject V09 at 0
+        .byte 0x40, 0x89, 0xc8                  # REX without a bit
+        hlt
+
+#: reject V09 at 0
+        movb %sil, %al
+        hlt
+
+#: reject V09 at 0
+        .byte 0x41, 0x88, 0xf0                  # movb %sil,%r8b: it was dh without REX
+        hlt
+
+#: reject V09 at 0
+        .byte 0x41, 0x88, 0xe8                  # movb %bpl,%r8b
+        hlt
+
+#: reject V09 at 0
+        addps %xmm8, %xmm0
+        hlt
+
+#: reject V09 at 0
+        addps %xmm0, %xmm15
+        hlt
+
+#: reject V09 at 0
+        .byte 0x41, 0x0f, 0xfc, 0xc0            # paddb mm with REX.B, which the processor ignores
+        hlt
+
+#: reject V09 at 0
+        .byte 0x44, 0xf7, 0xd8                  # negl %eax with REX.R on the opcode's digit
+        hlt
+
+#: reject V09 at 0
+        .byte 0x42, 0x89, 0xc8                  # REX.X without index
+        hlt
+
+#: reject V09 at 0
+        .byte 0x65, 0x67, 0x41, 0x8b, 0x04, 0x25, 0, 0, 0, 0    # REX.B without base
+        hlt
+
+#: reject V09 at 0
+        .byte 0x41, 0xd8, 0xc1                  # fadd with REX.B
+        hlt
+
+#: reject V09 at 0
+        .byte 0x41, 0x98                        # cwde with REX.B
+        hlt
+
+#: reject V09 at 0
+        .byte 0x41, 0xeb, 0                     # jmp with REX.B
+        hlt
