@@ -21,7 +21,7 @@
 
 /* Declares `name`, guest code. */
 #define GUEST(name, text)                                                                         \
-    __asm__(".pushsection .rodata\n\t.code32\n\t.globl guest_" #name ", guest_" #name "_end\n"     \
+    __asm__(".pushsection .rodata\n\t.balign 16\n\t.code32\n\t.globl guest_" #name ", guest_" #name "_end\n"     \
             "guest_" #name ":\n" text "\nguest_" #name "_end:\n\t.code64\n\t.popsection\n");        \
     extern const uint8_t guest_##name[], guest_##name##_end[]
 

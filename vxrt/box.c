@@ -203,7 +203,8 @@ void vx_box_set_regs(struct vx_box *box, const struct vx_regs *regs)
 {
     struct vxi_context *ctx = box->ctx;
     ctx->regs = *regs;
-    ctx->regs.eflags = (regs->eflags & VXI_EFLAGS_GUEST) | VXI_EFLAGS_FIXED;
+    ctx->kept_flags = regs->eflags & VXI_EFLAGS_KEPT;
+    ctx->regs.eflags = (regs->eflags & VXI_EFLAGS_GUEST) | ctx->kept_flags | VXI_EFLAGS_FIXED;
     ctx->fs_base = regs->fs_base;
     ctx->gs_base = regs->gs_base;
 }

@@ -33,12 +33,22 @@
 #define VXI_EXIT_SIGNAL 4 /* a signal handler took the state: ctx->signal */
 #define VXI_EXIT_ABORT 5  /* interrupted before the guest was entered: nothing changed */
 
+/* ctx->stepping */
+#define VXI_STEP_NONE 0
+#define VXI_STEP_ENTER 1  /* about to enter */
+#define VXI_STEP_INSIDE 2 /* the next trap is after one instruction */
+
 /* Bits of ctx->interrupt. */
 #define VXI_INTERRUPT_STOP 1
 #define VXI_INTERRUPT_TIMER 2
 
-/* EFLAGS that a guest owns: CF PF AF ZF SF DF OF, AC, ID; and what is always there. */
-#define VXI_EFLAGS_GUEST 0x240cd5
+/*
+ * EFLAGS: those that the processor has for the guest (CF PF AF ZF SF DF OF); those
+ * that are only kept for it (AC, ID); and what is always there. AC is never loaded: the
+ * kernel does not clear it for signal handlers, which would then trip over it.
+ */
+#define VXI_EFLAGS_GUEST 0xcd5
+#define VXI_EFLAGS_KEPT 0x240000
 #define VXI_EFLAGS_FIXED 0x202
 #define VXI_EFLAGS_TF 0x100
 
@@ -65,7 +75,7 @@ struct vxi_context {
     uint64_t event_stub;
     uint32_t fs_base, gs_base;
     _Atomic uint32_t interrupt; /* VXI_INTERRUPT_*, set from other threads and handlers */
-    uint32_t stepping;          /* TF is on: a SIGTRAP in translated code is ours */
+    uint32_t stepping;          /* VXI_STEP_*: TF is on, a SIGTRAP in translated code is ours */
     uint64_t host_rsp;
     uint64_t rsp;               /* the guest's return stack */
     uint64_t rsp_top;           /* address of the sentinel slot */
@@ -77,6 +87,7 @@ struct vxi_context {
     uint32_t r8, r9, r10;
     uint64_t r11;
     uint64_t flags;             /* EFLAGS to enter with */
+    uint32_t kept_flags;        /* the guest's AC and ID */
     struct vxi_signal signal;
     uint64_t dispatches, return_misses;
     uint32_t has_avx;

@@ -15,8 +15,7 @@
 
 #define REG(n) (VXI_CTX_REGS + 4 * (n))
 #define EFLAGS REG(9)
-/* AC | DF: what the ABI wants clear. */
-#define UNCLEAN 0x40400
+#define DIRECTION 0x400
 
         .text
         .globl vxi_enter, vxi_enter_begin, vxi_enter_end, vxi_enter_abort
@@ -119,10 +118,9 @@ out:
         pushfq
         popq    %rcx
         movl    %ecx, EFLAGS(%r15)
-        testl   $UNCLEAN, %ecx
+        testl   $DIRECTION, %ecx
         jz      leave
-        pushq   $VXI_EFLAGS_FIXED
-        popfq
+        cld
 leave:
         movq    VXI_CTX_HOST_RSP(%r15), %rsp
         popq    %r15

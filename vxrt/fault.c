@@ -18,7 +18,7 @@ static enum vxi_next enter_chunk(struct vx_box *box, struct vx_trap *trap)
 {
     struct vxi_context *ctx = box->ctx;
     uint32_t host = (uint32_t)(ctx->signal.rip - (uint64_t)box->zone->base);
-    ctx->stepping = 0;
+    ctx->stepping = VXI_STEP_NONE;
     if (vxi_zone_load(box->zone, host, &box->stats)) {
         ctx->entry = ctx->signal.rip;
         box->is_exact = true;
@@ -94,7 +94,7 @@ enum vxi_next vxi_signal_exit(struct vx_box *box, struct vx_trap *trap)
     }
     if (signal->number == SIGSEGV && signal->trapno == VECTOR_PF && signal->error & PF_FETCH)
         return enter_chunk(box, trap);
-    ctx->stepping = 0;
+    ctx->stepping = VXI_STEP_NONE;
     if (!vxi_place_of(box, signal->rip, &place) || place.row.kind != VXF_ROW_INSN)
         return vxi_error_trap(trap, VX_ERR_VXC_FAULTMAP, 0);
     ctx->regs.eip = place.row.guest;

@@ -16,7 +16,7 @@ static enum vxi_next handle(struct vx_box *box, int reason, struct vx_trap *trap
     if (reason == VXI_EXIT_SIGNAL)
         return vxi_signal_exit(box, trap);
     /* All other exits are between instructions. */
-    ctx->stepping = 0;
+    ctx->stepping = VXI_STEP_NONE;
     ctx->r14 = ctx->regs.esp;
     ctx->regs.eip = ctx->r8;
     box->is_exact = false;
@@ -39,6 +39,7 @@ static void run(struct vx_box *box, struct vx_trap *trap)
         vxi_fp_restore(ctx);
         int reason = vxi_dispatch(ctx);
         vxi_fp_save(ctx);
+        ctx->regs.eflags = (ctx->regs.eflags & VXI_EFLAGS_GUEST) | ctx->kept_flags | VXI_EFLAGS_FIXED;
         next = handle(box, reason, trap);
     }
 }
@@ -67,7 +68,6 @@ vx_status vx_box_run(struct vx_box *box, struct vx_trap *trap)
     /* Inside a signal handler that interrupted another box's code: that box goes on with its own base. */
     if (outer)
         vxi_load_base(outer->ctx->window);
-    box->ctx->regs.eflags = (box->ctx->regs.eflags & VXI_EFLAGS_GUEST) | VXI_EFLAGS_FIXED;
     trap->eip = box->ctx->regs.eip;
     box->stats.traps++;
     atomic_store_explicit(&box->is_running, false, memory_order_release);

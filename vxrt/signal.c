@@ -148,6 +148,11 @@ static bool take_fault(struct vx_box *box, int number, const siginfo_t *info, uc
         break;
     case SIGTRAP:
         is_ours = trapno == VECTOR_DEBUG && box->ctx->stepping;
+        /* The first trap comes after the jump here, before the instruction. */
+        if (is_ours && box->ctx->stepping == VXI_STEP_ENTER) {
+            box->ctx->stepping = VXI_STEP_INSIDE;
+            return true;
+        }
         break;
     default:
         break;

@@ -56,18 +56,18 @@ enum vxi_next vxi_stop_near(struct vx_box *box, uint64_t rip, struct vx_trap *tr
     ctx->entry = rip;
     box->is_exact = true;
     if (!is_wanted(box)) {
-        ctx->stepping = 0;
+        ctx->stepping = VXI_STEP_NONE;
         return VXI_NEXT_ENTER;
     }
     if (box->steps++ >= MAX_STEPS || !vxi_place_of(box, rip, &place)) {
-        ctx->stepping = 0;
+        ctx->stepping = VXI_STEP_NONE;
         return vxi_error_trap(trap, VX_ERR_VXC_FAULTMAP, 0);
     }
     if (place.row.kind != VXF_ROW_INSN || !((place.host == rip && place.is_boundary) || is_rep(rip))) {
-        ctx->stepping = 1;
+        ctx->stepping = VXI_STEP_ENTER;
         return VXI_NEXT_ENTER;
     }
-    ctx->stepping = 0;
+    ctx->stepping = VXI_STEP_NONE;
     box->is_exact = false;
     ctx->regs.eip = place.row.guest;
     ctx->regs.esp = ctx->r14 + (uint32_t)place.row.esp_delta;
