@@ -10,7 +10,7 @@
 #ifdef VX_DYNAMIC
 #include "vxc/translate/translate.h"
 
-#define UNIT_INSNS 4000u
+#define UNIT_INSNS 1000u
 #define MAX_INSN_BYTES 15u
 #define SINGLE_SLOTS 1024u
 

@@ -300,6 +300,7 @@ static void walk(struct work *work, vx_gaddr addr)
             return;
         }
         *mark |= MARK_START;
+        page->index[addr % VX_PAGE_BYTES] = (uint32_t)(work->program->count - 1);
         if (after_thunk && is_add_constant(&insn))
             note_got(work, thunk_return + insn.imm);
         after_thunk = after_thunk && insn.klass == VXT_POP_R; /* call next; pop; add */
@@ -467,24 +468,45 @@ static void sweep_gaps(struct work *work)
     }
 }
 
-static int compare_rec(const void *a, const void *b)
+static int compare_page(const void *a, const void *b)
 {
-    const struct vxt_rec *left = a, *right = b;
-    return (left->addr > right->addr) - (left->addr < right->addr);
+    const struct vxt_page *left = *(struct vxt_page *const *)a, *right = *(struct vxt_page *const *)b;
+    return (left->number > right->number) - (left->number < right->number);
 }
 
-/* Sort by address, publish indices and leader marks, and set aside what overlaps surer code. */
-static void finish(struct work *work)
+/* Put the instructions in the order of their addresses: the pages know where each one starts. */
+static bool sort_recs(struct vxt_program *program)
 {
-    struct vxt_program *program = work->program;
-    qsort(program->recs, program->count, sizeof *program->recs, compare_rec);
-    for (size_t i = 0; i < program->count; i++) {
-        struct vxt_rec *rec = &program->recs[i];
-        struct vxt_page *page = page_get(work, rec->addr);
-        page->index[rec->addr % VX_PAGE_BYTES] = (uint32_t)i;
-        rec->mark |= page->mark[rec->addr % VX_PAGE_BYTES];
+    struct vxt_page **pages = malloc((program->page_count + 1) * sizeof *pages);
+    struct vxt_rec *sorted = malloc((program->count + 1) * sizeof *sorted);
+    size_t page_count = 0, count = 0;
+    if (!pages || !sorted) {
+        free(pages);
+        free(sorted);
+        return false;
     }
-    /* an instruction gives way to a surer one that starts inside it, and to a kept one that it starts inside of */
+    for (size_t i = 0; i < program->page_slots; i++)
+        if (program->pages[i])
+            pages[page_count++] = program->pages[i];
+    if (page_count)
+        qsort(pages, page_count, sizeof *pages, compare_page);
+    for (size_t p = 0; p < page_count; p++)
+        for (uint32_t offset = 0; offset < VX_PAGE_BYTES; offset++)
+            if (pages[p]->mark[offset] & MARK_START) {
+                sorted[count] = program->recs[pages[p]->index[offset]];
+                sorted[count].mark |= pages[p]->mark[offset];
+                pages[p]->index[offset] = (uint32_t)count++;
+            }
+    free(pages);
+    free(program->recs);
+    program->recs = sorted;
+    return true;
+}
+
+/* Set aside what overlaps surer code: an instruction gives way to a surer one that starts inside it, and to a kept
+ * one that it starts inside of. */
+static void defer_overlaps(struct vxt_program *program)
+{
     uint64_t kept_end = 0;
     for (size_t i = 0; i < program->count; i++) {
         struct vxt_rec *rec = &program->recs[i];
@@ -518,7 +540,10 @@ vx_status vxt_discover(const struct vxt_input *input, struct vxt_program *progra
         work.pass = 3;
         follow_constants(&work);
     }
-    finish(&work);
+    if (sort_recs(program))
+        defer_overlaps(program);
+    else
+        work.failed = true;
     free(work.queue);
     free(work.constants);
     return work.failed ? VX_ERR_MEMORY : VX_OK;
