@@ -14,8 +14,8 @@
 struct options {
     bool json;
     const char *against;
-    const char **files;
-    size_t file_count;
+    const char **files, **profiles;
+    size_t file_count, profile_count;
 };
 
 struct report {
@@ -173,11 +173,17 @@ static int parse(int argc, char **argv, struct options *options)
             if (i + 1 == argc)
                 return usage_error("verify", "--against needs a value");
             options->against = argv[++i];
+        } else if (!strcmp(argv[i], "--profile")) {
+            if (i + 1 == argc)
+                return usage_error("verify", "--profile needs a value");
+            options->profiles[options->profile_count++] = argv[++i];
         } else if (argv[i][0] == '-' && argv[i][1])
             return usage_error("verify", "unknown option '%s'", argv[i]);
         else
             options->files[options->file_count++] = argv[i];
     }
+    if (options->profile_count && !options->against)
+        return usage_error("verify", "--profile needs --against");
     return options->file_count ? EXIT_GOOD : usage_error("verify", "no file given");
 }
 
@@ -188,17 +194,34 @@ static int exit_code_of(vx_status status)
     return status == VX_ERR_IO || status == VX_ERR_MEMORY ? EXIT_SYSTEM : EXIT_REJECTED;
 }
 
+/* The guest of --against, translated with the profiles that the cache was made with. */
+static int translate_again(const struct options *options, struct file *guest, struct translation *fresh)
+{
+    struct translate_options how = { .threads = 2 };
+    vx_gaddr *extra = NULL;
+    uint64_t hash[2];
+    int code = EXIT_GOOD;
+    if (!read_file(options->against, guest))
+        return EXIT_SYSTEM;
+    vxf_hash128(guest->bytes, guest->size, hash);
+    for (size_t i = 0; i < options->profile_count && code == EXIT_GOOD; i++)
+        code = read_profile(options->profiles[i], hash, &extra, &how.extra_count);
+    how.extra = extra;
+    if (code == EXIT_GOOD)
+        code = translate_guest(options->against, guest, &how, fresh);
+    free(extra);
+    return code;
+}
+
 int command_verify(int argc, char **argv)
 {
-    struct options options = { .files = calloc((size_t)argc + 1, sizeof *options.files) };
+    struct options options = { .files = calloc((size_t)argc + 1, sizeof *options.files),
+                               .profiles = calloc((size_t)argc + 1, sizeof *options.profiles) };
     struct file guest = { 0 };
     struct translation fresh = { 0 };
-    int code = options.files ? parse(argc, argv, &options) : EXIT_SYSTEM;
-    if (code == EXIT_GOOD && options.against) {
-        struct translate_options how = { .threads = 2 };
-        code = read_file(options.against, &guest)
-                   ? translate_guest(options.against, &guest, &how, &fresh) : EXIT_SYSTEM;
-    }
+    int code = options.files && options.profiles ? parse(argc, argv, &options) : EXIT_SYSTEM;
+    if (code == EXIT_GOOD && options.against)
+        code = translate_again(&options, &guest, &fresh);
     if (code == EXIT_GOOD) {
         if (options.json)
             printf("{\"schema\": \"vxc-verify-1\", \"files\": [");
@@ -219,5 +242,6 @@ int command_verify(int argc, char **argv)
         translation_free(&fresh);
     free(guest.bytes);
     free(options.files);
+    free(options.profiles);
     return code;
 }
