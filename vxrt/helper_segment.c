@@ -66,12 +66,19 @@ vx_status vxi_set_tls_entry(struct vx_box *box, struct vx_regs *regs, unsigned e
     return VX_OK;
 }
 
+/* The error code of #GP is the selector without its RPL. */
+static bool bad_selector(struct op *op, uint16_t selector)
+{
+    op->trap->detail = selector & 0xfffcu;
+    return op_trap(op, VX_TRAP_PROTECTION, 13);
+}
+
 static bool load(struct op *op, unsigned segment, uint16_t selector)
 {
     if (segment > SEG_GS || segment == SEG_CS)
         return op_trap(op, VX_TRAP_UNDEFINED, 6);
     if (!vxi_load_segment(op->box, op->regs, segment, selector))
-        return op_trap(op, VX_TRAP_PROTECTION, 13);
+        return bad_selector(op, selector);
     return true;
 }
 
@@ -202,7 +209,7 @@ static bool far_to(struct op *op, uint16_t selector, uint32_t offset, bool is_re
 {
     if (is_return ? selector != VXI_SELECTOR_CODE
                   : (selector & ~3) != (VXI_SELECTOR_CODE & ~3))
-        return op_trap(op, VX_TRAP_PROTECTION, 13);
+        return bad_selector(op, selector);
     op->regs->cs = VXI_SELECTOR_CODE;
     op->regs->eip = offset;
     return true;

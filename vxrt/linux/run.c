@@ -31,7 +31,8 @@ static struct fault page_fault(struct vxl_proc *p, const struct vx_trap *trap)
         fault.err |= ERR_FETCH;
     if (trap->is_protection) {
         fault.code = SEGV_ACCERR;
-        fault.err |= ERR_PRESENT;
+        if (prot > 0) /* the kernel keeps pages without any access not present */
+            fault.err |= ERR_PRESENT;
     }
     /* allowed, and yet refused: past the end of a mapped file */
     if (prot >= 0 && (prot & need) && trap->is_protection) {
@@ -93,8 +94,8 @@ static struct fault fault_of(struct vxl_proc *p, const struct vx_trap *trap)
         return (struct fault){SIGBUS, BUS_ADRALN, 17, 0, 0};
     case VX_TRAP_INTERRUPT: /* a gate that user code may not use: error code is its index */
         return (struct fault){SIGSEGV, KERNEL_CODE, 13, trap->vector * 8u + 2, 0};
-    default:
-        return (struct fault){SIGSEGV, KERNEL_CODE, 13, 0, 0};
+    default: /* detail: the selector, where one is to blame */
+        return (struct fault){SIGSEGV, KERNEL_CODE, 13, trap->detail, 0};
     }
 }
 

@@ -1,0 +1,148 @@
+/*
+ * Guest of tests/test_vxrun.py: processes, with vxrun --allow-fork. What it
+ * prints must be the same natively and in a box. With an argument it is
+ * the program that it executes itself.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t children;
+static int shared = 1;
+
+static void on_child(int signal)
+{
+    children++;
+}
+
+static int wait_status(pid_t pid)
+{
+    int status = -1;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status;
+}
+
+static void forks(void)
+{
+    int ends[2];
+    char text[16] = "";
+    pipe(ends);
+    pid_t pid = fork();
+    if (pid == 0) {
+        shared = 2;
+        write(ends[1], "child", 5);
+        _exit(getppid() > 0 ? 42 : 1);
+    }
+    int status = wait_status(pid);
+    printf("read %zd %s, status %x, memory %d\n", read(ends[0], text, 15), text, status, shared);
+    printf("again %d errno %d\n", waitpid(pid, &status, 0), errno);
+    if ((pid = fork()) == 0)
+        abort();
+    printf("aborted %x\n", wait_status(pid) & 0x7f);
+    if ((pid = fork()) == 0) {
+        *(volatile int *)8 = 0;
+        _exit(0);
+    }
+    printf("crashed %x\n", wait_status(pid) & 0x7f);
+    if ((pid = fork()) == 0) {
+        pause();
+        _exit(0);
+    }
+    printf("not yet %d\n", waitpid(pid, &status, WNOHANG));
+    kill(pid, SIGTERM);
+    printf("killed %x\n", wait_status(pid));
+    if ((pid = vfork()) == 0)
+        _exit(7);
+    printf("vfork %x\n", wait_status(pid));
+    printf("kill others %d errno %d\n", kill(1 << 21, SIGTERM), errno);
+}
+
+static void child_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_RESTART};
+    sigaction(SIGCHLD, &action, NULL);
+    int ends[2];
+    char byte = 0;
+    pipe(ends);
+    pid_t pid = fork();
+    if (pid == 0) {
+        pid_t inner = fork();
+        if (inner == 0) {
+            usleep(100000);
+            write(ends[1], "x", 1);
+            _exit(0);
+        }
+        _exit(3);
+    }
+    /* SIGCHLD comes while this waits; it goes on */
+    printf("read %zd %c children %d\n", read(ends[0], &byte, 1), byte, children);
+    printf("status %x\n", wait_status(pid));
+    signal(SIGCHLD, SIG_DFL);
+    /* writing into a closed pipe */
+    close(ends[0]);
+    if ((pid = fork()) == 0) {
+        write(ends[1], "x", 1);
+        _exit(0);
+    }
+    printf("pipe %x\n", wait_status(pid));
+    signal(SIGPIPE, SIG_IGN);
+    printf("write %zd errno %d\n", write(ends[1], "x", 1), errno);
+    signal(SIGPIPE, SIG_DFL);
+}
+
+static void executes(const char *self)
+{
+    int ends[2];
+    char text[256] = "";
+    posix_spawn_file_actions_t actions;
+    pid_t pid = fork();
+    if (pid == 0) {
+        char *argv[] = {"name", "executed", "a b", NULL}, *envp[] = {"K=V", NULL};
+        execve(self, argv, envp);
+        _exit(1);
+    }
+    printf("exec status %x\n", wait_status(pid));
+    pipe(ends);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
+    char *argv[] = {"name", "executed", NULL};
+    printf("spawn %d\n", posix_spawn(&pid, self, &actions, NULL, argv, argv + 2));
+    close(ends[1]);
+    printf("status %x\n", wait_status(pid));
+    ssize_t size = read(ends[0], text, sizeof text - 1);
+    printf("output %zd: %s", size, text);
+    char *none[] = {NULL};
+    printf("missing %d errno %d\n", execve("missing", argv, none), errno);
+    int fd = open("data", O_CREAT | O_WRONLY, 0644);
+    close(fd);
+    printf("not executable %d errno %d\n", execve("data", argv, none), errno);
+    chmod("data", 0755);
+    printf("not a program %d errno %d\n", execve("data", argv, none), errno);
+    unlink("data");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && !strcmp(argv[1], "executed")) {
+        char *value = getenv("K");
+        printf("executed %d '%s' '%s' K=%s\n", argc, argv[0], argv[argc - 1], value ? value : "");
+        return 5;
+    }
+    setvbuf(stdout, NULL, _IONBF, 0);
+    forks();
+    child_signals();
+    executes(argc > 1 ? argv[1] : argv[0]);
+    struct rusage usage;
+    printf("usage %d\n", getrusage(RUSAGE_CHILDREN, &usage));
+    printf("no children %d errno %d\n", wait(NULL), errno);
+    return 0;
+}
