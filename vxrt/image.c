@@ -43,28 +43,32 @@ static bool is_elf(const uint8_t *bytes, size_t size)
 }
 
 /* Does the cache fit contract, guest, machine and address? */
-static vx_status check_cache(const struct vx_image *image, const struct vxf_file *file, struct vx_error *error)
+static vx_status check_cache(const struct vx_image *image, const struct vxf_file *file, bool is_separate,
+                             struct vx_error *error)
 {
     const struct vxf_meta *meta = vxf_meta(file);
-    uint64_t hash[2];
+    struct vxi_cpu cpu = { 0 };
+    uint64_t hash[2] = { meta->guest_hash[0], meta->guest_hash[1] };
     if (meta->contract != VX_CONTRACT_VERSION)
         return vxi_fail(error, VX_ERR_VXC_CONTRACT, 0, "the cache is for another sandbox contract");
     if (meta->guest_size != image->guest_size)
         return vxi_fail(error, VX_ERR_VXC_GUEST, 0, "the cache is for a guest of another size");
-    vxf_hash128(image->guest, image->guest_size, hash);
+    /* A guest from the same file was checked when it was read. */
+    if (is_separate)
+        vxf_hash128(image->guest, image->guest_size, hash);
     if (hash[0] != meta->guest_hash[0] || hash[1] != meta->guest_hash[1])
         return vxi_fail(error, VX_ERR_VXC_GUEST, 0, "the cache is for another guest");
     if (image->bias && !meta->relocatable)
         return vxi_fail(error, VX_ERR_VXC_GUEST, 0, "the cache cannot be moved to the load address");
-    if (meta->cpu_features & ~vxv_cpu_of_this_machine())
+    if (!vxi_has_cpu(&cpu, meta->cpu_features))
         return vxi_fail(error, VX_ERR_CPU, 0, "the cache needs CPU features that are missing here");
     return VX_OK;
 }
 
 /* Takes over bytes and file, whatever happens. */
-static void use_cache(struct vx_image *image, uint8_t *bytes, size_t size, struct vxf_file *file)
+static void use_cache(struct vx_image *image, uint8_t *bytes, size_t size, struct vxf_file *file, bool is_separate)
 {
-    image->cache_status = check_cache(image, file, &image->cache_error);
+    image->cache_status = check_cache(image, file, is_separate, &image->cache_error);
     if (image->cache_status == VX_OK) {
         image->cache_status = vxi_zone_open(file, image->bias, &image->zone);
         if (image->cache_status != VX_OK)
@@ -89,7 +93,7 @@ static void open_separate_cache(struct vx_image *image, const char *path)
         return;
     image->cache_status = vxf_open(bytes, size, &file, &image->cache_error);
     if (image->cache_status == VX_OK)
-        use_cache(image, bytes, size, file);
+        use_cache(image, bytes, size, file, true);
     else
         free(bytes);
 }
@@ -127,7 +131,7 @@ static vx_status open_vxc(struct vx_image *image, uint8_t *bytes, size_t size,
     if (status == VX_OK)
         status = open_guest(image, options, error);
     if (status == VX_OK && !(options && options->ignore_cache)) {
-        use_cache(image, bytes, size, file);
+        use_cache(image, bytes, size, file, false);
         return VX_OK;
     }
     vxf_close(file);

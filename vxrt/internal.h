@@ -37,6 +37,13 @@ enum {
     VXI_PAGE_HOT = 64,   /* code that was rewritten often: runs one checked instruction at a time */
 };
 
+/* What the machine can do, once it has been asked (zone.c). */
+struct vxi_cpu {
+    bool is_known;
+    uint32_t features; /* VXV_CPU_* */
+};
+bool vxi_has_cpu(struct vxi_cpu *cpu, uint32_t features);
+
 /* ---- dynamic code: units (unit.c) ---- */
 
 struct vxi_unit {
@@ -79,6 +86,7 @@ struct vxi_units {
     struct vxi_unit *list; /* sorted by host */
     size_t count, capacity;
     struct vxi_map map;
+    struct vxi_cpu cpu;
 };
 
 /* One checked instruction of a hot page (single.c). */
@@ -117,6 +125,7 @@ struct vxi_zone {
     _Atomic bool is_bad; /* a chunk was refused: boxes leave the zone */
     vx_status bad_status;
     uint32_t bad_rule;
+    struct vxi_cpu cpu; /* under lock */
 };
 
 /* ---- image (image.c, segments.c) ---- */

@@ -65,7 +65,7 @@ static bool copy_pages(struct vxi_unit *unit, const struct vxi_unit_code *code)
     return true;
 }
 
-static vx_status check(struct vxi_unit *unit, const uint8_t *code, uint32_t *rule)
+static vx_status check(struct vxi_unit *unit, const uint8_t *code, struct vxi_cpu *cpu, uint32_t *rule)
 {
     size_t words = unit->size / 64;
     uint64_t *entries = calloc(words, sizeof *entries);
@@ -80,7 +80,7 @@ static vx_status check(struct vxi_unit *unit, const uint8_t *code, uint32_t *rul
         bool is_good = vxv_verify(&input, unit->boundaries, targets, &result);
         *rule = result.rule;
         status = !is_good ? VX_ERR_REJECTED
-                 : result.cpu_features & ~vxv_cpu_of_this_machine() ? VX_ERR_CPU : VX_OK;
+                 : vxi_has_cpu(cpu, result.cpu_features) ? VX_OK : VX_ERR_CPU;
     }
     free(entries);
     free(targets);
@@ -99,7 +99,7 @@ static vx_status install(struct vx_box *box, struct vxi_unit *unit, const uint8_
         return VX_ERR_MEMORY;
     memcpy(at, code, size);
     memset(at + size, HLT, units->zone + to - (at + size));
-    vx_status status = check(unit, at, rule);
+    vx_status status = check(unit, at, &units->cpu, rule);
     if (status != VX_OK)
         memset(at, HLT, unit->size);
     if (mprotect(units->zone + from, to - from, PROT_READ | PROT_EXEC) == 0)

@@ -97,6 +97,18 @@ bool vxi_zone_guest_of(const struct vxi_zone *zone, uint32_t host, vx_gaddr *add
     return false;
 }
 
+/* cpuid is slow in a virtual machine: asked once, and only if code needs more than every machine has. */
+bool vxi_has_cpu(struct vxi_cpu *cpu, uint32_t features)
+{
+    if (!features)
+        return true;
+    if (!cpu->is_known) {
+        cpu->features = vxv_cpu_of_this_machine();
+        cpu->is_known = true;
+    }
+    return !(features & ~cpu->features);
+}
+
 static vx_status verify(struct vxi_zone *zone, size_t chunk, uint32_t size, uint32_t *rule)
 {
     uint32_t host = zone->chunks[chunk].host;
@@ -110,7 +122,7 @@ static vx_status verify(struct vxi_zone *zone, size_t chunk, uint32_t size, uint
         bool is_good = vxv_verify(&input, boundaries, targets, &result);
         *rule = result.rule;
         status = !is_good ? VX_ERR_REJECTED
-                 : result.cpu_features & ~vxv_cpu_of_this_machine() ? VX_ERR_CPU : VX_OK;
+                 : vxi_has_cpu(&zone->cpu, result.cpu_features) ? VX_OK : VX_ERR_CPU;
     }
     free(targets);
     if (status == VX_OK)
