@@ -1,0 +1,73 @@
+#!/bin/sh
+# Fetch Debian's static i386 libraries and programs for the corpus:
+#     corpus/fetch.sh OUTDIR          unpacks them into OUTDIR/root
+#
+# The system's own package state is not touched: apt works on a private state
+# directory with the machine's sources and keyrings, for i386 alone; packages
+# are unpacked, never installed. A second run with the same list does nothing;
+# two at once wait for each other.
+# Exit status: 0 unpacked; 77 no network, no apt or no such package; 2 usage.
+set -eu
+
+# Each holds a static i386 library (or program) that a guest links or runs.
+packages='zlib1g-dev libbz2-dev libjpeg62-turbo-dev libopenjp2-7-dev libogg-dev libvorbis-dev
+libflac-dev libpng-dev libwebp-dev libopus-dev libzstd-dev libbrotli-dev
+liblua5.4-dev libsqlite3-dev musl-dev musl busybox-static bash-static'
+
+skip() {
+    echo "fetch.sh: $*" >&2
+    exit 77
+}
+
+case "${1-}" in
+    ''|-*)
+        echo "Usage: corpus/fetch.sh OUTDIR" >&2
+        exit 2;;
+esac
+mkdir -p "$1"
+out=$(cd "$1" && pwd)
+for tool in apt-get dpkg-deb flock; do
+    command -v "$tool" >/dev/null 2>&1 || skip "$tool is missing"
+done
+
+exec 9>"$out/fetch.lock"
+flock 9
+stamp=$out/fetch.stamp
+# shellcheck disable=SC2086
+wanted=$(echo $packages)
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
+    exit 0
+fi
+rm -f "$stamp"
+
+apt=$out/apt
+mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial" "$apt/debs"
+: >"$apt/status"
+private() {
+    apt-get -qq -o Dir::State="$apt/state" -o Dir::State::status="$apt/status" \
+        -o Dir::Cache="$apt/cache" -o APT::Architecture=i386 -o APT::Architectures=i386 \
+        -o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::Retries=2 "$@"
+}
+
+# An index that fails (a mirror in the middle of a change, say) is left out by
+# apt; the others are signed and enough if they hold every package.
+if ! private update >"$apt/log" 2>&1; then
+    echo "fetch.sh: some package indexes are missing, going on without them:" \
+        "$(grep -c '^E: Failed' "$apt/log") failed" >&2
+fi
+cd "$apt/debs"
+missing=
+for package in $packages; do
+    # One call a package, so that the message can name the one that fails.
+    private download "$package" >"$apt/log" 2>&1 || missing="$missing $package"
+done
+[ -z "$missing" ] || skip "cannot download:$missing: $(head -3 "$apt/log")"
+
+rm -rf "$out/root.new"
+mkdir "$out/root.new"
+for deb in ./*.deb; do
+    dpkg-deb -x "$deb" "$out/root.new" || skip "cannot unpack $deb"
+done
+rm -rf "$out/root"
+mv "$out/root.new" "$out/root"
+echo "$wanted" >"$stamp"
