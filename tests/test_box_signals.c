@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -288,6 +289,92 @@ static void test_handler_on_return_stack(void)
     vx_box_free(box);
 }
 
+/* Goes down to where the return stack ends, and up again, for ever. */
+GUEST(deep, "0: movl $131000, %ecx\n call 1f\n jmp 0b\n 1: decl %ecx\n jz 2f\n call 1b\n 2: ret\n");
+
+/* The same where there is hardly room for the handler's frame. */
+static void test_handler_without_room(void)
+{
+    struct vx_trap trap;
+    struct vx_regs regs;
+    struct sigaction action = { .sa_handler = on_count }, old;
+    struct itimerval every = { { 0, 100 }, { 0, 100 } }, never = { { 0, 0 }, { 0, 0 } };
+    struct vx_box *box = BOX(deep);
+    CU_ASSERT_EQUAL(vx_box_map(box, 0x1000000, 0x200000, RW), VX_OK);
+    vx_box_get_regs(box, &regs);
+    regs.esp = 0x1200000;
+    vx_box_set_regs(box, &regs);
+    alarms = 0;
+    sigaction(SIGALRM, &action, &old);
+    CU_ASSERT_EQUAL(vx_box_set_time_limit(box, 300000000), VX_OK);
+    setitimer(ITIMER_REAL, &every, NULL);
+    run_to(box, VX_TRAP_LIMIT, &trap);
+    setitimer(ITIMER_REAL, &never, NULL);
+    sigaction(SIGALRM, &old, NULL);
+    CU_ASSERT_TRUE(alarms > 10);
+    vx_box_free(box);
+}
+
+/* How a child ends that runs a guest and then does something. */
+static int end_of(void (*deed)(void))
+{
+    int status = 0;
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        struct vx_trap trap;
+        struct vx_box *box = BOX(calls);
+        run_to(box, VX_TRAP_SYSCALL, &trap);
+        deed();
+        _exit(0);
+    }
+    waitpid(child, &status, 0);
+    return status;
+}
+
+static void abort_by_trap(void)
+{
+    __asm__ volatile("int3");
+}
+
+static void kill_by_fpe(void)
+{
+    raise(SIGFPE);
+}
+
+/* Without a handler of the application the default happens. */
+static void test_default_actions(void)
+{
+    int status = end_of(abort_by_trap);
+    CU_ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTRAP);
+    status = end_of(kill_by_fpe);
+    CU_ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGFPE);
+}
+
+/* A thread that blocks everything can still run a box. */
+static void *run_blocked(void *box)
+{
+    struct vx_trap trap;
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    vx_box_run(box, &trap);
+    return (void *)(uintptr_t)trap.kind;
+}
+
+GUEST(null, "movl 0, %eax\n");
+
+static void test_blocked_signals(void)
+{
+    pthread_t thread;
+    void *kind;
+    struct vx_box *box = BOX(null);
+    pthread_create(&thread, NULL, run_blocked, box);
+    pthread_join(thread, &kind);
+    CU_ASSERT_EQUAL((uintptr_t)kind, VX_TRAP_PAGE);
+    vx_box_free(box);
+}
+
 static struct vx_box *nested;
 static volatile sig_atomic_t nested_runs;
 
@@ -483,6 +570,9 @@ int main(void)
     CU_add_test(suite, "fault of the host", test_host_fault);
     CU_add_test(suite, "SIGURG is chained", test_urgent_chained);
     CU_add_test(suite, "handler on the return stack", test_handler_on_return_stack);
+    CU_add_test(suite, "handler without room", test_handler_without_room);
+    CU_add_test(suite, "default actions", test_default_actions);
+    CU_add_test(suite, "blocked signals", test_blocked_signals);
     CU_add_test(suite, "run inside a handler", test_nested_run);
     CU_add_test(suite, "state at the crossing", test_state_at_crossing);
     CU_add_test(suite, "nothing of the host shows", test_nothing_shows);

@@ -1,6 +1,6 @@
 /*
  * What a thread needs before it can run a box: an alternate signal stack,
- * SIGURG unblocked, and the base of %gs, remembered so that it is
+ * the runtime's signals unblocked, and the base of %gs, remembered so that it is
  * loaded only when the box changes.
  */
 #include <asm/prctl.h>
@@ -80,9 +80,11 @@ vx_status vxi_thread_prepare(void)
     vx_status status = prepare_stack();
     if (status != VX_OK)
         return status;
+    static const int needed[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGURG };
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGURG);
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        sigaddset(&set, needed[i]);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     has_wrgsbase = getauxval(AT_HWCAP2) & HWCAP2_BIT_FSGSBASE;
     is_prepared = true;
