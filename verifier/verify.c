@@ -83,7 +83,13 @@ static enum vxv_rule one_sequence(struct scan *s)
     return VXV_OK;
 }
 
-/* Plain instructions from s->at up to the end or the next REX.W (48..4f), which only sequences have. */
+/* 48..4f: REX.W, which only sequences have. */
+static bool is_rex_w(uint8_t byte)
+{
+    return (byte & 0xf8) == 0x48;
+}
+
+/* Plain instructions from s->at up to the end or the next REX.W. */
 static enum vxv_rule plain_instructions(struct scan *s)
 {
     const uint8_t *code = s->input->code;
@@ -91,13 +97,17 @@ static enum vxv_rule plain_instructions(struct scan *s)
     enum vxv_rule rule = VXV_OK;
     struct insn insn = {VXV_OK, 0, 0};
 
-    while (at < size && (code[at] & 0xf8) != 0x48) {
-        uint8_t tail[LOOK_AHEAD] = {0};
+    while (at < size && !is_rex_w(code[at])) {
+        uint8_t tail[LOOK_AHEAD];
+        const uint8_t *p = code + at;
         uint32_t left = size - at;
 
-        if (left < LOOK_AHEAD)
-            memcpy(tail, code + at, left);
-        insn = decode(left < LOOK_AHEAD ? tail : code + at);
+        if (left < LOOK_AHEAD) {
+            memset(tail, 0, sizeof tail);
+            memcpy(tail, p, left);
+            p = tail;
+        }
+        insn = decode(p);
         rule = insn.length > left ? VXV_TRUNCATED : insn.rule;
         if (rule != VXV_OK)
             break;
@@ -106,14 +116,15 @@ static enum vxv_rule plain_instructions(struct scan *s)
             rule = VXV_BAD_TARGET;
             break;
         }
-        cpu |= 1u << VXV_FORM_CPU(insn.form);
+        if (VXV_FORM_CPU(insn.form))
+            cpu |= 1u << (VXV_FORM_CPU(insn.form) - 1);
         previous = at;
         at += insn.length;
     }
     s->at = at;
     s->previous = previous;
     s->stops = insn.form & VXV_STOP;
-    s->cpu_features |= cpu >> 1;
+    s->cpu_features |= cpu;
     return rule;
 }
 
@@ -125,8 +136,7 @@ static enum vxv_rule scan(struct scan *s)
     memset(s->boundaries, 0, words(in->size) * sizeof(uint64_t));
     s->at = s->previous = s->cpu_features = 0;
     while (s->at < in->size) {
-        bool rex_w = (in->code[s->at] & 0xf8) == 0x48;
-        enum vxv_rule rule = rex_w ? one_sequence(s) : plain_instructions(s);
+        enum vxv_rule rule = is_rex_w(in->code[s->at]) ? one_sequence(s) : plain_instructions(s);
         if (rule != VXV_OK)
             return rule;
     }
