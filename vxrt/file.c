@@ -3,7 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +22,28 @@ static vx_status read_all(int fd, uint8_t *bytes, size_t size, struct vx_error *
     return VX_OK;
 }
 
+/* Room for what is read or inflated whole: backed at once, because thousands of page faults cost more than the reading.
+ * The length stands in front. */
+#define BUFFER_HEADER 64
+
+uint8_t *vxi_buffer_new(size_t size)
+{
+    size_t total = size + BUFFER_HEADER;
+    void *memory = total < size ? MAP_FAILED
+                                : mmap(NULL, total, PROT_READ | PROT_WRITE,
+                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (memory == MAP_FAILED)
+        return NULL;
+    *(size_t *)memory = total;
+    return (uint8_t *)memory + BUFFER_HEADER;
+}
+
+void vxi_buffer_free(uint8_t *buffer)
+{
+    if (buffer)
+        munmap(buffer - BUFFER_HEADER, *(size_t *)(buffer - BUFFER_HEADER));
+}
+
 /* What was read is what is used: changes to the file later do not matter. */
 vx_status vxi_read_file(const char *path, uint64_t limit, uint8_t **bytes, size_t *size, struct vx_error *error)
 {
@@ -36,7 +58,7 @@ vx_status vxi_read_file(const char *path, uint64_t limit, uint8_t **bytes, size_
         status = vxi_fail(error, VX_ERR_IO, 0, "not a regular file");
     else if ((uint64_t)info.st_size > limit)
         status = vxi_fail(error, VX_ERR_TOO_LARGE, 0, "the file is too large");
-    else if (!(*bytes = malloc((size_t)info.st_size + 1)))
+    else if (!(*bytes = vxi_buffer_new((size_t)info.st_size)))
         status = vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
     else
         status = read_all(fd, *bytes, (size_t)info.st_size, error);
@@ -44,7 +66,7 @@ vx_status vxi_read_file(const char *path, uint64_t limit, uint8_t **bytes, size_
     if (status == VX_OK) {
         *size = (size_t)info.st_size;
     } else {
-        free(*bytes);
+        vxi_buffer_free(*bytes);
         *bytes = NULL;
     }
     return status;

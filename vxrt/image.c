@@ -21,8 +21,8 @@ static void destroy(struct vx_image *image)
     if (image->memory_file >= 0)
         close(image->memory_file);
     free(image->runs);
-    free(image->guest);
-    free(image->cache);
+    vxi_buffer_free(image->guest);
+    vxi_buffer_free(image->cache);
     free(image);
 }
 
@@ -80,7 +80,7 @@ static void use_cache(struct vx_image *image, uint8_t *bytes, size_t size, struc
         return;
     }
     vxf_close(file);
-    free(bytes);
+    vxi_buffer_free(bytes);
 }
 
 static void open_separate_cache(struct vx_image *image, const char *path)
@@ -95,7 +95,7 @@ static void open_separate_cache(struct vx_image *image, const char *path)
     if (image->cache_status == VX_OK)
         use_cache(image, bytes, size, file, true);
     else
-        free(bytes);
+        vxi_buffer_free(bytes);
 }
 
 /* The guest's bytes are there: parse, place, make pages. */
@@ -118,13 +118,13 @@ static vx_status open_vxc(struct vx_image *image, uint8_t *bytes, size_t size,
     struct vxf_file *file;
     vx_status status = vxf_open(bytes, size, &file, error);
     if (status != VX_OK) {
-        free(bytes);
+        vxi_buffer_free(bytes);
         return status;
     }
     image->guest_size = (size_t)vxf_meta(file)->guest_size;
     if (!vxf_has_guest(file))
         status = vxi_fail(error, VX_ERR_VXC_NO_GUEST, 0, "the cache holds no guest");
-    else if (!(image->guest = malloc(image->guest_size + 1)))
+    else if (!(image->guest = vxi_buffer_new(image->guest_size)))
         status = vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
     else
         status = vxf_read_guest(file, image->guest, error);
@@ -135,7 +135,7 @@ static vx_status open_vxc(struct vx_image *image, uint8_t *bytes, size_t size,
         return VX_OK;
     }
     vxf_close(file);
-    free(bytes);
+    vxi_buffer_free(bytes);
     return status;
 }
 
@@ -145,7 +145,7 @@ static vx_status open_bytes(uint8_t *bytes, size_t size, const struct vx_image_o
 {
     struct vx_image *image = calloc(1, sizeof *image);
     if (!image) {
-        free(bytes);
+        vxi_buffer_free(bytes);
         return vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
     }
     image->references = 1;
@@ -199,7 +199,7 @@ vx_status vx_image_open_memory(const void *bytes, size_t size, const char *name,
     uint64_t start_ns = vxi_now_ns();
     if (!bytes || !image || !error)
         return VX_ERR_ARGUMENT;
-    uint8_t *copy = malloc(size + 1);
+    uint8_t *copy = vxi_buffer_new(size);
     if (!copy)
         return vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
     memcpy(copy, bytes, size);

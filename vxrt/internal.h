@@ -263,6 +263,10 @@ void vxi_leave_zone(struct vx_box *box);
 
 /* segments.c, file.c */
 vx_status vxi_segments_make(struct vx_image *image, struct vx_error *error);
+/* Buffers of whole files; NULL if memory is out. */
+uint8_t *vxi_buffer_new(size_t size);
+void vxi_buffer_free(uint8_t *buffer);
+/* *bytes: a buffer, owned by the caller. */
 vx_status vxi_read_file(const char *path, uint64_t limit, uint8_t **bytes, size_t *size,
                         struct vx_error *error);
 void vxi_image_retain(struct vx_image *image);
