@@ -21,6 +21,15 @@
 
 #define CHUNK 32u
 
+/* Any change of the allow-list or of the prefix rules changes this number: look at why, then write the new one. */
+#define ACCEPTED 404961u
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define REX_STEP 4u /* 3f (none) 43 47 4b 4f: a fourth of the work */
+#else
+#define REX_STEP 1u
+#endif
+
 static ZydisDecoder decoder;
 static ZyanStatus (*decode_full)(const ZydisDecoder *, const void *, ZyanUSize, ZydisDecodedInstruction *,
                                  ZydisDecodedOperand *);
@@ -367,7 +376,7 @@ static void test_listed_prefixes(void)
     uint32_t choice, rex, n;
 
     for (choice = 0; choice < 4 * 2 * 2 * 3; choice++)
-        for (rex = 0x3f; rex <= 0x4f; rex++) {
+        for (rex = 0x3f; rex <= 0x4f; rex += REX_STEP) {
             uint32_t segment = choice & 3, rep = choice >> 4;
             uint8_t p[8];
             memcpy(p, segments[segment], 2);
@@ -444,7 +453,8 @@ static void print_counts(void)
         if (by_rule[i])
             printf(" V%02u %llu", i, (unsigned long long)by_rule[i]);
     printf("\n  failures %llu\n", (unsigned long long)failures);
-    CU_ASSERT(accepted > 100000);
+    if (REX_STEP == 1)
+        CU_ASSERT_EQUAL(accepted, ACCEPTED);
 }
 
 int main(void)
