@@ -94,7 +94,7 @@ static void faults(void)
 /* ---- frames ---------------------------------------------------------- */
 
 static ucontext_t seen;
-static struct _fpstate seen_fp;
+static unsigned seen_fp[28]; /* cw sw tag ... st0 .. status magic */
 
 static void on_frame(int signal, siginfo_t *info, void *context)
 {
@@ -106,7 +106,7 @@ static void on_frame(int signal, siginfo_t *info, void *context)
     /* changes that must arrive */
     uc->uc_mcontext.gregs[REG_EBX] = 0x1234;
     uc->uc_mcontext.gregs[REG_EFL] |= 0x801; /* CF OF */
-    uc->uc_mcontext.fpregs->cw = 0x27f;
+    *(unsigned *)uc->uc_mcontext.fpregs = 0x27f;
     __asm__ volatile("fninit; fldpi; std; cld; pxor %%xmm3, %%xmm3" : : : "xmm3");
 }
 
@@ -132,12 +132,13 @@ static void frames(void)
     printf("ebx %x CF OF %x cw %x xmm3 %u %u %u %u top %.6Lf\n", ebx, flags & 0x801, control, xmm3[0],
            xmm3[1], xmm3[2], xmm3[3], top);
     __asm__ volatile("fninit");
-    printf("seen: edx %x cs %x ds %x ss %x flags %x mask %lx cw %lx tag %lx sw %lx\n",
+    printf("seen: edx %x cs %x ds %x ss %x flags %x mask %lx cw %x tag %x sw %x\n",
            seen.uc_mcontext.gregs[REG_EDX], seen.uc_mcontext.gregs[REG_CS] & 0xffff,
            seen.uc_mcontext.gregs[REG_DS] & 0xffff, seen.uc_mcontext.gregs[REG_SS] & 0xffff,
-           seen.uc_mcontext.gregs[REG_EFL] & 0x200600, seen.uc_sigmask.__val[0], seen_fp.cw,
-           seen_fp.tag, seen_fp.sw);
-    printf("magic %x status %x exponent %x\n", seen_fp.magic, seen_fp.status, seen_fp._st[0].exponent);
+           seen.uc_mcontext.gregs[REG_EFL] & 0x200600, *(unsigned long *)&seen.uc_sigmask,
+           seen_fp[0], seen_fp[2], seen_fp[1]);
+    printf("magic %x status %x exponent %x\n", seen_fp[27] >> 16, seen_fp[27] & 0xffff,
+           seen_fp[9] & 0xffff);
 }
 
 /* ---- asynchronous ---------------------------------------------------- */
