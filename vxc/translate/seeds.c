@@ -27,7 +27,7 @@ static bool is_code(const struct vxe_elf *elf, vx_gaddr addr)
 
 static void add(struct list *list, vx_gaddr addr)
 {
-    if (list->failed || !is_code(list->elf, addr))
+    if (list->failed || addr == 0 || !is_code(list->elf, addr)) /* 0 is no address, but "none" */
         return;
     if (list->count == list->capacity) {
         size_t capacity = list->capacity ? list->capacity * 2 : 1024;
@@ -64,9 +64,14 @@ static void add_relocations(struct list *list)
 {
     struct vxe_reloc reloc;
     uint32_t word;
-    for (uint32_t i = 0; vxe_reloc(list->elf, i, &reloc); i++)
-        if (word_at(list->elf, reloc.where, &word))
-            add(list, word);
+    for (uint32_t i = 0; vxe_reloc(list->elf, i, &reloc); i++) {
+        if (!word_at(list->elf, reloc.where, &word))
+            continue;
+        add(list, word);
+        struct vxe_symbol symbol;
+        if (reloc.type == R_386_32 && vxe_symbol(list->elf, true, reloc.symbol, &symbol) && symbol.defined)
+            add(list, symbol.value + word); /* the word is an addend */
+    }
     struct vxe_relr_walk walk = { 0 };
     vx_gaddr where;
     while (vxe_relr(list->elf, &walk, &where))
