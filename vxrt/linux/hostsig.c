@@ -88,6 +88,7 @@ void vxl_watch_deadline(struct vxl_proc *p)
     struct sigaction action = {.sa_handler = nothing, .sa_flags = SA_ONSTACK};
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = LIMIT_SIGNAL};
     timer_t timer;
+    sigfillset(&action.sa_mask); /* the runtime's own signal must find the guest's code */
     if (!p->deadline_ns || sigaction(LIMIT_SIGNAL, &action, NULL) ||
         timer_create(CLOCK_MONOTONIC, &event, &timer))
         return;
