@@ -409,6 +409,37 @@ static void test_nested_run(void)
     vx_box_free(nested);
 }
 
+static struct vx_box *to_stop;
+
+static void on_alarm_stop(int number)
+{
+    struct vx_trap trap;
+    vx_box_interrupt(to_stop);
+    if (nested)
+        vx_box_run(nested, &trap);
+}
+
+/* The request arrives while a handler, and then another box, runs on top of the guest. */
+static void test_request_inside_handler(void)
+{
+    struct vx_trap trap;
+    struct sigaction action = { .sa_handler = on_alarm_stop, .sa_flags = SA_ONSTACK }, old;
+    struct itimerval once = { { 0, 0 }, { 0, 2000 } };
+    sigaction(SIGALRM, &action, &old);
+    for (int i = 0; i < 20; i++) {
+        to_stop = BOX(tight);
+        nested = i % 2 ? BOX(calls) : NULL;
+        if (nested)
+            CU_ASSERT_EQUAL(vx_box_run(nested, &trap), VX_OK);
+        setitimer(ITIMER_REAL, &once, NULL);
+        run_to(to_stop, VX_TRAP_STOPPED, &trap);
+        vx_box_free(to_stop);
+        if (nested)
+            vx_box_free(nested);
+    }
+    sigaction(SIGALRM, &old, NULL);
+}
+
 GUEST(dirty, "std\n pushfl\n orl $0x40000, (%esp)\n popfl\n"
              "fldcw 1f-guest_dirty+0x10000\n ldmxcsr 2f-guest_dirty+0x10000\n"
              "fld1\n fldz\n fldpi\n fld1\n fld1\n fld1\n fld1\n fldpi\n"
@@ -574,6 +605,7 @@ int main(void)
     CU_add_test(suite, "default actions", test_default_actions);
     CU_add_test(suite, "blocked signals", test_blocked_signals);
     CU_add_test(suite, "run inside a handler", test_nested_run);
+    CU_add_test(suite, "request inside a handler", test_request_inside_handler);
     CU_add_test(suite, "state at the crossing", test_state_at_crossing);
     CU_add_test(suite, "nothing of the host shows", test_nothing_shows);
     CU_add_test(suite, "floating-point exceptions", test_fp_exceptions);

@@ -140,6 +140,7 @@ void vxi_leave_zone(struct vx_box *box)
 static void destroy(struct vx_box *box)
 {
     vxi_timer_free(box);
+    vxi_retry_free(box);
     vxi_units_free(box);
     vxi_spans_changed(box);
     free(box->profile);

@@ -24,6 +24,7 @@
 #define VXI_CTX_R10 0x98
 #define VXI_CTX_R11 0xa0
 #define VXI_CTX_FLAGS 0xa8
+#define VXI_CTX_INSIDE 0xb4
 
 /* What vxi_enter returns. */
 #define VXI_EXIT_MISS 0   /* table miss: r8 = target */
@@ -88,6 +89,7 @@ struct vxi_context {
     uint64_t r11;
     uint64_t flags;             /* EFLAGS to enter with */
     uint32_t kept_flags;        /* the guest's AC and ID */
+    uint32_t inside;            /* 1 from the entry's check of `interrupt` to the exit */
     struct vxi_signal signal;
     uint64_t dispatches, return_misses;
     uint32_t has_avx;
@@ -115,6 +117,8 @@ _Static_assert(offsetof(struct vxi_context, r9) == VXI_CTX_R9, "enter.S");
 _Static_assert(offsetof(struct vxi_context, r10) == VXI_CTX_R10, "enter.S");
 _Static_assert(offsetof(struct vxi_context, r11) == VXI_CTX_R11, "enter.S");
 _Static_assert(offsetof(struct vxi_context, flags) == VXI_CTX_FLAGS, "enter.S");
+_Static_assert(offsetof(struct vxi_context, flags) == VXI_CTX_FLAGS, "enter.S");
+_Static_assert(offsetof(struct vxi_context, inside) == VXI_CTX_INSIDE, "enter.S");
 _Static_assert(sizeof(struct vxi_context) <= VX_CTX_TABLE, "the table follows the page");
 _Static_assert(sizeof(_Atomic uint32_t) == 4, "enter.S");
 

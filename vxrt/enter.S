@@ -39,6 +39,7 @@ vxi_enter:
         movq    %rdi, %r15
         movq    %rsp, VXI_CTX_HOST_RSP(%r15)
 vxi_enter_begin:
+        movl    $1, VXI_CTX_INSIDE(%r15)
         cmpl    $0, VXI_CTX_INTERRUPT(%r15)
         jne     vxi_enter_abort
         movq    VXI_CTX_MISS(%r15), %r12
@@ -122,6 +123,7 @@ out:
         jz      leave
         cld
 leave:
+        movl    $0, VXI_CTX_INSIDE(%r15)
         movq    VXI_CTX_HOST_RSP(%r15), %rsp
         popq    %r15
         popq    %r14

@@ -170,6 +170,7 @@ struct vx_box {
     bool no_dynamic;
     atomic_bool is_running;
     atomic_int runner;  /* thread that runs it, 0 = none */
+    struct vx_box *outer; /* whose run a signal handler interrupted, to run this one */
     struct vxi_units units;
     struct vxi_single *singles;
     struct vxt_span *spans; /* executable ranges; NULL: to be made */
@@ -192,6 +193,8 @@ struct vx_box {
     uint64_t limit_ns;  /* left */
     uint64_t run_start_ns;
     uint64_t timer_at_ns; /* when the timer will fire; 0 = idle */
+    int retry_timer;      /* kernel's number of the timer that repeats a request */
+    int retry_thread;     /* to whom; 0 = no such timer */
     struct vx_stats stats;
     vx_gaddr *profile;
     size_t profile_count, profile_capacity;
@@ -314,6 +317,9 @@ void vxi_timer_end(struct vx_box *box);
 /* True if the limit is reached; else the timer runs again. */
 bool vxi_timer_expired(struct vx_box *box);
 void vxi_timer_free(struct vx_box *box);
+/* Send this thread another request soon. Async-signal-safe. */
+void vxi_retry_later(struct vx_box *box);
+void vxi_retry_free(struct vx_box *box);
 uint64_t vxi_now_ns(void);
 
 #endif

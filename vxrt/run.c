@@ -57,6 +57,7 @@ vx_status vx_box_run(struct vx_box *box, struct vx_trap *trap)
     }
     *trap = (struct vx_trap){ 0 };
     struct vx_box *outer = vxi_current;
+    box->outer = outer;
     vxi_current = box;
     atomic_store(&box->runner, vxi_thread_id());
     vxi_load_base(box->ctx->window);

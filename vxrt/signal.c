@@ -230,26 +230,41 @@ static void on_fault(int number, siginfo_t *info, void *context)
     errno = saved;
 }
 
-/* SIGURG: somebody wants the box to stop, or its time is up. */
+/* True if the request is served: the thread leaves for the exit, or will check before it enters. */
+static bool serve(struct vx_box *box, int number, const siginfo_t *info, ucontext_t *uc)
+{
+    uint64_t rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
+    if (vxi_in_code(box, rip)) {
+        take(box, number, info, uc);
+        return true;
+    }
+    if (is_between(rip, vxi_enter_begin, vxi_enter_end)) {
+        uc->uc_mcontext.gregs[REG_R15] = (greg_t)box->ctx;
+        uc->uc_mcontext.gregs[REG_RSP] = (greg_t)box->ctx->host_rsp;
+        uc->uc_mcontext.gregs[REG_EFL] = VXI_EFLAGS_FIXED;
+        uc->uc_mcontext.gregs[REG_RIP] = (greg_t)vxi_enter_abort;
+        return true;
+    }
+    return !box->ctx->inside;
+}
+
+/*
+ * SIGURG: somebody wants a box to stop, or its time is up. Where a handler of the
+ * application, perhaps with another box, runs on top of the guest, nothing can be done
+ * now; the request comes again.
+ */
 static void on_request(int number, siginfo_t *info, void *context)
 {
     int saved = errno;
-    struct vx_box *box = vxi_current;
-    ucontext_t *uc = context;
     bool is_marked = (info->si_code == SI_QUEUE || info->si_code == SI_TIMER) &&
                      info->si_value.sival_ptr == (const void *)&vxi_signal_mark;
-    if (box && is_marked && info->si_code == SI_TIMER)
-        atomic_fetch_or(&box->ctx->interrupt, VXI_INTERRUPT_TIMER);
-    if (box && atomic_load(&box->ctx->interrupt)) {
-        uint64_t rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
-        if (vxi_in_code(box, rip)) {
-            take(box, number, info, uc);
-        } else if (is_between(rip, vxi_enter_begin, vxi_enter_end)) {
-            uc->uc_mcontext.gregs[REG_R15] = (greg_t)box->ctx;
-            uc->uc_mcontext.gregs[REG_RSP] = (greg_t)box->ctx->host_rsp;
-            uc->uc_mcontext.gregs[REG_EFL] = VXI_EFLAGS_FIXED;
-            uc->uc_mcontext.gregs[REG_RIP] = (greg_t)vxi_enter_abort;
-        }
+    for (struct vx_box *box = vxi_current; box; box = box->outer) {
+        if (is_marked && info->si_code == SI_TIMER)
+            atomic_fetch_or(&box->ctx->interrupt, VXI_INTERRUPT_TIMER);
+        if (!atomic_load(&box->ctx->interrupt))
+            continue;
+        if (box == vxi_current ? !serve(box, number, info, context) : box->ctx->inside)
+            vxi_retry_later(box);
     }
     if (!is_marked)
         call_previous(number, info, context);

@@ -12,6 +12,8 @@
 
 #include "vxrt/internal.h"
 
+#define RETRY_NS 1000000
+
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
@@ -99,6 +101,30 @@ bool vxi_timer_expired(struct vx_box *box)
         return true;
     arm(box, box->run_start_ns + box->limit_ns);
     return false;
+}
+
+void vxi_retry_free(struct vx_box *box)
+{
+    if (box->retry_thread)
+        syscall(SYS_timer_delete, box->retry_timer);
+    box->retry_thread = 0;
+}
+
+/* By system calls alone: the library's timer_create may not be called in a handler. */
+void vxi_retry_later(struct vx_box *box)
+{
+    const struct itimerspec soon = { .it_value = { .tv_nsec = RETRY_NS } };
+    int thread = (int)syscall(SYS_gettid);
+    if (box->retry_thread != thread) {
+        struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGURG };
+        event.sigev_value.sival_ptr = (void *)(uintptr_t)&vxi_signal_mark;
+        event.sigev_notify_thread_id = thread;
+        vxi_retry_free(box);
+        if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &box->retry_timer) != 0)
+            return;
+        box->retry_thread = thread;
+    }
+    syscall(SYS_timer_settime, box->retry_timer, 0, &soon, NULL);
 }
 
 void vx_box_interrupt(struct vx_box *box)
