@@ -209,9 +209,9 @@ static void overlapping_code(void)
     vx_gaddr seeds[2] = { BASE, BASE + 2 };
     struct vxt_output output = translate(code, sizeof code, seeds, 2, 0, 1, false);
     bool has_outer = false, has_inner = false;
-    for (size_t i = 0; i < output.entry_count; i++) {
-        has_outer |= output.entries[i].guest == BASE + 2;
-        has_inner |= output.entries[i].guest == BASE + 3;
+    for (size_t i = 0; i < output.row_count; i++) {
+        has_outer |= output.rows[i].guest == BASE + 2;
+        has_inner |= output.rows[i].guest == BASE + 3;
     }
     CU_ASSERT_TRUE(has_outer && has_inner);
     CU_ASSERT_TRUE(verifies(&output));

@@ -93,7 +93,6 @@ struct vxi_context {
     struct vxi_signal signal;
     uint64_t dispatches, return_misses;
     uint32_t has_avx;
-    uint32_t is_x87_used;       /* fx holds more than an empty x87 */
     uint32_t host_mxcsr;        /* the host's, while the guest runs */
     uint16_t host_control;      /* x87 control word */
     uint8_t fx[512] __attribute__((aligned(16)));

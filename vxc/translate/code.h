@@ -27,7 +27,8 @@ enum vxt_flow {
 
 enum {
     MARK_START = 1,  /* an instruction starts here */
-    MARK_LEADER = 2, /* a block starts here: an entry */
+    MARK_LEADER = 2, /* a block starts here: r14d is up to date */
+    MARK_ENTRY = 8,  /* and execution may arrive from elsewhere: goes into the entry map */
     MARK_THUNK = 4,  /* a call that only fetches its own address (call next, or a pc thunk) */
 };
 

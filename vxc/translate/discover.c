@@ -138,8 +138,8 @@ static void push(struct work *work, vx_gaddr addr)
     work->queue[work->count++] = addr;
 }
 
-/* Note that execution may arrive at addr; queue it if it is new. */
-static void leader(struct work *work, vx_gaddr addr)
+/* Note that a block starts at addr (marks: MARK_LEADER, perhaps MARK_ENTRY); queue it if it is new. */
+static void arrive(struct work *work, vx_gaddr addr, uint8_t marks)
 {
     uint32_t available;
     if (!vxt_bytes(work->program->input, addr, &available))
@@ -150,11 +150,22 @@ static void leader(struct work *work, vx_gaddr addr)
         return;
     }
     uint8_t *mark = &page->mark[addr % VX_PAGE_BYTES];
-    if (!(*mark & MARK_LEADER)) {
-        *mark |= MARK_LEADER;
-        if (!(*mark & MARK_START))
-            push(work, addr);
-    }
+    bool is_new = !(*mark & (MARK_LEADER | MARK_START));
+    *mark |= marks;
+    if (is_new)
+        push(work, addr);
+}
+
+/* The target of a direct branch. */
+static void leader(struct work *work, vx_gaddr addr)
+{
+    arrive(work, addr, MARK_LEADER);
+}
+
+/* A place that is reached indirectly, by a call, or from the runtime. */
+static void entry(struct work *work, vx_gaddr addr)
+{
+    arrive(work, addr, MARK_LEADER | MARK_ENTRY);
 }
 
 static uint8_t flow_of(const struct vxt_insn *insn)
@@ -315,19 +326,18 @@ static void walk(struct work *work, vx_gaddr addr)
                 after_thunk = true;
                 thunk_return = next;
                 if (insn.target != next) /* the unit depends on its bytes */
-                    leader(work, insn.target);
+                    entry(work, insn.target);
                 break;
             }
             if (input->follow_calls)
-                leader(work, insn.target);
-            leader(work, next);
+                entry(work, insn.target);
+            entry(work, next);
             break;
         case FLOW_CALL_IND: case FLOW_EVENT:
-            leader(work, next);
+            entry(work, next);
             break;
         case FLOW_BRANCH:
             leader(work, insn.target);
-            leader(work, next);
             break;
         case FLOW_JUMP:
             leader(work, insn.target);
@@ -377,7 +387,7 @@ static vx_gaddr read_table(struct work *work, vx_gaddr table, vx_gaddr base)
     for (i = 0; i < MAX_TABLE_WORDS && data_word(input, table + 4 * i, &word); i++) {
         if (word == 0 || !in_code(input, base + word))
             break;
-        leader(work, base + word);
+        entry(work, base + word);
     }
     return table + 4 * i;
 }
@@ -393,7 +403,7 @@ static void read_got_table(struct work *work, vx_gaddr table, size_t got)
 static void try_pointer(struct work *work, vx_gaddr value)
 {
     if (in_code(work->program->input, value)) {
-        leader(work, value);
+        entry(work, value);
         return;
     }
     read_table(work, value, value);
@@ -459,7 +469,7 @@ static void sweep_gaps(struct work *work)
             bool is_padding = first == 0x90 || first == 0xcc || first == 0 || insn.klass == VXT_NOP_E ||
                               insn.klass == VXT_UD || insn.klass == VXT_GP || insn.klass == VXT_TRUNC;
             if (index == VXT_NO_INDEX && !is_padding) {
-                leader(work, addr);
+                entry(work, addr);
                 drain(work);
             }
             offset += insn.klass == VXT_UD || insn.klass == VXT_GP || insn.klass == VXT_TRUNC
@@ -526,12 +536,12 @@ vx_status vxt_discover(const struct vxt_input *input, struct vxt_program *progra
     *program = (struct vxt_program){ .input = input };
     struct work work = { .program = program, .got = got };
     for (size_t i = 0; i < input->seed_count && !input->single; i++)
-        leader(&work, input->seeds[i]);
+        entry(&work, input->seeds[i]);
     drain(&work);
     if (input->single) {
         walk(&work, input->seeds[0]);
         if (program->count)
-            program->recs[0].mark |= MARK_LEADER;
+            program->recs[0].mark |= MARK_LEADER | MARK_ENTRY;
     } else if (input->data_count) {
         work.pass = 1;
         follow_constants(&work);

@@ -53,7 +53,7 @@ static void mark_fall_through(struct vxt_program *program, size_t i)
         i--;
     uint32_t index = vxt_find(program, program->recs[i].addr + program->recs[i].length);
     if (index != VXT_NO_INDEX)
-        program->recs[index].mark |= MARK_LEADER;
+        program->recs[index].mark |= MARK_LEADER | MARK_ENTRY;
 }
 
 /* Cut the program into chunks, preferably where nothing falls through. */
@@ -78,8 +78,10 @@ static vx_status cut(struct vxt_program *program, struct vxt_chunk **chunks, siz
         }
         (*chunks)[(*count)++] = (struct vxt_chunk){ .first = (uint32_t)first, .last = (uint32_t)i + 1 };
         first = i + 1;
-        if (!is_last)
+        if (!is_last) {
             mark_fall_through(program, i);
+            program->recs[first].mark |= MARK_LEADER | MARK_ENTRY; /* so that every chunk has one */
+        }
     }
     return VX_OK;
 }
@@ -155,6 +157,15 @@ static void join(struct job *job, struct vxt_chunk *chunk)
     }
 }
 
+/* Where other chunks branch to is an entry: the verifier insists. */
+static void mark_far_targets(struct job *job, struct vxt_program *program)
+{
+    for (size_t i = 0; i < job->chunk_count; i++)
+        for (size_t b = 0; b < job->chunks[i].branch_count; b++)
+            if (job->chunks[i].branches[b].kind == BRANCH_FAR)
+                program->recs[job->chunks[i].branches[b].target].mark |= MARK_ENTRY;
+}
+
 static vx_status collect(struct job *job, uint32_t zone_base, uint32_t zone_end, struct vxt_output *out)
 {
     size_t rows = 0, relocs = 0, labels = 0;
@@ -187,7 +198,7 @@ static vx_status collect(struct job *job, uint32_t zone_base, uint32_t zone_end,
         }
         for (uint32_t index = chunk->first; index < chunk->last; index++) {
             const struct vxt_rec *rec = &job->program->recs[index];
-            if (rec->mark & MARK_LEADER)
+            if (rec->mark & MARK_ENTRY)
                 out->entries[out->entry_count++] =
                     (struct vxf_entry){ rec->addr, chunk->zone + job->host_of[index] };
             out->guest_insns++;
@@ -244,6 +255,7 @@ vx_status vxt_translate(const struct vxt_input *input, struct vxt_output *output
     uint32_t zone_end = 0;
     if (status == VX_OK && !place(&job, input->zone_base, &zone_end))
         status = VX_ERR_TOO_LARGE;
+    mark_far_targets(&job, &program);
     if (status == VX_OK)
         status = collect(&job, input->zone_base, zone_end, output);
     if (status == VX_OK)
