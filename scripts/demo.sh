@@ -8,7 +8,8 @@ set -eu
 cd "$(dirname "$0")/.."
 PATH=$PWD/build/bin:$PATH
 work=build/demo
-rounds=40
+mkdir -p $work
+rounds=300
 
 say() { printf '\n# %s\n' "$*"; }
 run() {
@@ -31,8 +32,7 @@ seconds() {
 say 'Install what is missing, and build'
 run ./scripts/deps.sh
 run cmake --preset release -G Ninja -DVX_TESTS=OFF >build/demo.log 2>&1 || { cat build/demo.log; exit 1; }
-run cmake --build build
-mkdir -p $work
+run cmake --build build -- --quiet
 
 say 'A real guest: a JPEG encoder and decoder, unmodified i386 code'
 root=build/corpus/root
@@ -42,7 +42,7 @@ if run ./corpus/fetch.sh build/corpus; then
         corpus/guests/jpeg.c $root/usr/lib/i386-linux-gnu/libjpeg.a -o $guest
 else
     say 'The library cannot be had here; an interpreter of ours instead'
-    guest=$work/interpreter rounds=2000
+    guest=$work/interpreter rounds=8000
     run gcc -m32 -O2 -static corpus/guests/interpreter.c -o $guest
 fi
 run file $guest 2>/dev/null || true
