@@ -104,11 +104,9 @@ static vx_status mark_image_code(struct vx_box *box)
 static vx_status map_image(struct vx_box *box)
 {
     struct vx_image *image = box->image;
-    for (size_t i = 0; i < image->run_count; i++) {
-        vx_status status = vxi_map_run(box, &image->runs[i], image->memory_file, image->bias);
-        if (status != VX_OK)
-            return status;
-    }
+    vx_status status = vxi_map_runs(box, image->runs, image->run_count, image->memory_file, image->bias);
+    if (status != VX_OK)
+        return status;
     box->ctx->regs.eip = image->elf.entry + image->bias;
     if (image->zone && !atomic_load(&image->zone->is_bad))
         return mark_image_code(box);

@@ -211,7 +211,8 @@ int vxi_host_prot(uint8_t page);
 vx_status vxi_protect_pages(struct vx_box *box, uint32_t first, uint32_t last);
 /* The bytes of pages [first, last] are about to change: drop the code made from them, and let writes in. */
 void vxi_code_changes(struct vx_box *box, uint32_t first, uint32_t last);
-vx_status vxi_map_run(struct vx_box *box, const struct vxi_run *run, int fd, vx_gaddr bias);
+/* Map an image's segments into a new box. */
+vx_status vxi_map_runs(struct vx_box *box, const struct vxi_run *runs, size_t count, int fd, vx_gaddr bias);
 
 /* box.c */
 void vxi_reset_return_stack(struct vx_box *box);

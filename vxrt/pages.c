@@ -132,9 +132,35 @@ vx_status vx_box_map_file(struct vx_box *box, vx_gaddr addr, uint32_t size, int 
     return map(box, addr, size, prot, fd, offset);
 }
 
-vx_status vxi_map_run(struct vx_box *box, const struct vxi_run *run, int fd, vx_gaddr bias)
+/* Runs that follow each other in the window and in the file, and look the same to the host, are one mapping. */
+static size_t count_alike(const struct vxi_run *runs, size_t count)
 {
-    return map(box, run->addr + bias, run->size, run->prot, run->is_anonymous ? -1 : fd, run->offset);
+    size_t n = 1;
+    while (n < count && !runs[0].is_anonymous && !runs[n].is_anonymous &&
+           runs[n].addr == runs[n - 1].addr + runs[n - 1].size &&
+           runs[n].offset == runs[n - 1].offset + runs[n - 1].size &&
+           vxi_host_prot((uint8_t)runs[n].prot) == vxi_host_prot((uint8_t)runs[0].prot))
+        n++;
+    return n;
+}
+
+vx_status vxi_map_runs(struct vx_box *box, const struct vxi_run *runs, size_t count, int fd, vx_gaddr bias)
+{
+    for (size_t i = 0, n; i < count; i += n) {
+        const struct vxi_run *run = &runs[i], *last;
+        n = count_alike(run, count - i);
+        last = run + n - 1;
+        /* A page of the map that is first written costs one fault, first read two. */
+        *(volatile uint8_t *)&box->pages[(run->addr + bias) / VX_PAGE_BYTES] = 0;
+        vx_status status = map(box, run->addr + bias, last->addr + last->size - run->addr, run->prot,
+                               run->is_anonymous ? -1 : fd, run->is_anonymous ? 0 : run->offset);
+        if (status != VX_OK)
+            return status;
+        for (; run <= last; run++)
+            set_pages(box, (run->addr + bias) / VX_PAGE_BYTES, (run->addr + bias + run->size - 1) / VX_PAGE_BYTES,
+                      (uint8_t)(run->prot | VXI_PAGE_MAPPED));
+    }
+    return VX_OK;
 }
 
 vx_status vx_box_unmap(struct vx_box *box, vx_gaddr addr, uint32_t size)
