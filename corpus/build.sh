@@ -56,7 +56,9 @@ build_one() {
     done
     [ -n "$newest" ] || return 0
 
-    set -- -m32 -O2 -static -Wall -Wextra -o "$out/bin/.$name.new"
+    # A static PIE has start files of its own, which -static would replace.
+    case $flags in *-static-pie*) ;; *) flags="-static$flags";; esac
+    set -- -m32 -O2 -Wall -Wextra -o "$out/bin/.$name.new"
     if [ -n "$is_musl" ]; then
         [ -f "$musl/libc.a" ] || { echo "skipped $name: no musl for i386"; return 0; }
         set -- "$@" -fno-stack-protector -no-pie -nostdinc -nostdlib \
