@@ -36,7 +36,7 @@ struct work {
     size_t got_count;
     struct constant *constants; /* seen in instructions, not followed yet */
     size_t constant_count, constant_capacity;
-    vx_gaddr scanned_to[MAX_GOT]; /* tables relative to got[i] are read up to here */
+    vx_gaddr scanned_from[MAX_GOT], scanned_to[MAX_GOT]; /* the table relative to got[i] read last */
     uint8_t pass;
     bool failed;
 };
@@ -392,10 +392,14 @@ static vx_gaddr read_table(struct work *work, vx_gaddr table, vx_gaddr base)
     return table + 4 * i;
 }
 
+/* Constants come in ascending order within each kind, not over all kinds: only the table read last is known to be
+ * done, not all below its end. */
 static void read_got_table(struct work *work, vx_gaddr table, size_t got)
 {
-    if (table >= work->scanned_to[got])
-        work->scanned_to[got] = read_table(work, table, work->got[got]);
+    if (table - work->scanned_from[got] < work->scanned_to[got] - work->scanned_from[got])
+        return;
+    work->scanned_from[got] = table;
+    work->scanned_to[got] = read_table(work, table, work->got[got]);
 }
 
 /* A pointer that code computes: a code address, or a table of table-relative or GOT-relative entries. Words inside
@@ -447,6 +451,7 @@ static void follow_constants(struct work *work)
             if (i == 0 || compare_constant(&constants[i], &constants[i - 1]))
                 try_constant(work, &constants[i]);
         free(constants);
+        memset(work->scanned_from, 0, sizeof work->scanned_from);
         memset(work->scanned_to, 0, sizeof work->scanned_to);
         drain(work);
     }
