@@ -25,6 +25,10 @@
 #define VXI_CTX_R11 0xa0
 #define VXI_CTX_FLAGS 0xa8
 #define VXI_CTX_INSIDE 0xb4
+#define VXI_CTX_RCX 0xb8
+#define VXI_CTX_RSI 0xc0
+#define VXI_CTX_RDI 0xc8
+#define VXI_CTX_IS_WIDE 0xd0
 
 /* What vxi_enter returns. */
 #define VXI_EXIT_MISS 0   /* table miss: r8 = target */
@@ -90,9 +94,15 @@ struct vxi_context {
     uint64_t flags;             /* EFLAGS to enter with */
     uint32_t kept_flags;        /* the guest's AC and ID */
     uint32_t inside;            /* 1 from the entry's check of `interrupt` to the exit */
+    /* In the middle of a listed sequence (sandbox.h) these three are wider than the guest's: as a signal found
+     * them, for going on at exactly the same place. Without the window's base a string instruction would
+     * leave the window. */
+    uint64_t rcx, rsi, rdi;
+    uint32_t is_wide;           /* the three are in force; set by signal handlers, cleared by every other exit */
     struct vxi_signal signal;
     uint64_t dispatches, return_misses;
     uint32_t has_avx;
+    uint32_t is_x87_idle;       /* fx holds an initial x87 state but for the registers' contents */
     uint32_t host_mxcsr;        /* the host's, while the guest runs */
     uint16_t host_control;      /* x87 control word */
     uint8_t fx[512] __attribute__((aligned(16)));
@@ -116,6 +126,10 @@ _Static_assert(offsetof(struct vxi_context, r9) == VXI_CTX_R9, "enter.S");
 _Static_assert(offsetof(struct vxi_context, r10) == VXI_CTX_R10, "enter.S");
 _Static_assert(offsetof(struct vxi_context, r11) == VXI_CTX_R11, "enter.S");
 _Static_assert(offsetof(struct vxi_context, flags) == VXI_CTX_FLAGS, "enter.S");
+_Static_assert(offsetof(struct vxi_context, rcx) == VXI_CTX_RCX, "enter.S");
+_Static_assert(offsetof(struct vxi_context, rsi) == VXI_CTX_RSI, "enter.S");
+_Static_assert(offsetof(struct vxi_context, rdi) == VXI_CTX_RDI, "enter.S");
+_Static_assert(offsetof(struct vxi_context, is_wide) == VXI_CTX_IS_WIDE, "enter.S");
 _Static_assert(offsetof(struct vxi_context, flags) == VXI_CTX_FLAGS, "enter.S");
 _Static_assert(offsetof(struct vxi_context, inside) == VXI_CTX_INSIDE, "enter.S");
 _Static_assert(sizeof(struct vxi_context) <= VX_CTX_TABLE, "the table follows the page");

@@ -55,7 +55,12 @@ vxi_enter_begin:
         movl    REG(6)(%r15), %esi
         movl    REG(7)(%r15), %edi
         movl    VXI_CTX_R14(%r15), %r14d
-        /* popfq is slow: arithmetic flags alone go through sahf, and OF by an addition. */
+        cmpl    $0, VXI_CTX_IS_WIDE(%r15)
+        je      1f
+        movq    VXI_CTX_RCX(%r15), %rcx
+        movq    VXI_CTX_RSI(%r15), %rsi
+        movq    VXI_CTX_RDI(%r15), %rdi
+1:      /* popfq is slow: arithmetic flags alone go through sahf, and OF by an addition. */
         movl    VXI_CTX_FLAGS(%r15), %eax
         testl   $~0xad7, %eax
         jnz     1f
@@ -106,6 +111,7 @@ vxi_stub_event:
         movl    %r10d, VXI_CTX_R10(%r15)
         movl    $VXI_EXIT_EVENT, %eax
 out:
+        movl    $0, VXI_CTX_IS_WIDE(%r15)
         movl    %r8d, VXI_CTX_R8(%r15)
         movl    %ecx, REG(1)(%r15)
         movl    %edx, REG(2)(%r15)

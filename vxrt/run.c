@@ -36,6 +36,8 @@ static void run(struct vx_box *box, struct vx_trap *trap)
         if (!box->is_exact && atomic_load_explicit(&ctx->interrupt, memory_order_relaxed) &&
             vxi_is_stopped(box, trap))
             return;
+        if (!box->is_exact)
+            ctx->is_wide = 0;
         vxi_fp_restore(ctx);
         int reason = vxi_dispatch(ctx);
         vxi_fp_save(ctx);

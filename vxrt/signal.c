@@ -65,6 +65,10 @@ static void take(struct vx_box *box, int number, const siginfo_t *info, ucontext
     ctx->r9 = (uint32_t)g[REG_R9];
     ctx->r10 = (uint32_t)g[REG_R10];
     ctx->r11 = (uint64_t)g[REG_R11];
+    ctx->rcx = (uint64_t)g[REG_RCX];
+    ctx->rsi = (uint64_t)g[REG_RSI];
+    ctx->rdi = (uint64_t)g[REG_RDI];
+    ctx->is_wide = 1;
     ctx->rsp = (uint64_t)g[REG_RSP];
     ctx->signal.number = number;
     ctx->signal.trapno = (uint32_t)g[REG_TRAPNO];
