@@ -10,8 +10,11 @@
 
 #include "vxrt/internal.h"
 
+#define FX_TAGS 4
 #define FX_MXCSR 24
 #define FX_MXCSR_MASK 28
+#define FX_ST 32
+#define FX_XMM 160
 #define FX_XMM8 288
 #define CLEAN_CONTROL 0x37f
 #define MXCSR_VALID 0xffffu
@@ -23,26 +26,67 @@ void vxi_fp_init(struct vxi_context *ctx)
     memset(ctx->fx, 0, sizeof ctx->fx);
     memcpy(ctx->fx, &control, sizeof control);
     memcpy(ctx->fx + FX_MXCSR, &mxcsr, sizeof mxcsr);
+    ctx->is_x87_idle = true;
+}
+
+/* Initial control and status word, empty stack; the registers may hold anything. */
+static bool is_x87_idle(const uint8_t *fx)
+{
+    uint16_t control, status;
+    memcpy(&control, fx, sizeof control);
+    memcpy(&status, fx + 2, sizeof status);
+    return control == CLEAN_CONTROL && status == 0 && fx[FX_TAGS] == 0;
 }
 
 /*
- * Everything, always: MMX instructions can bring to light what empty x87 registers hold, exponents included, and
- * only fxsave64 and fxrstor64 carry that over.
+ * Always whole: MMX instructions bring to light what empty x87 registers hold, and
+ * no cheaper instruction shows all tags.
  */
 void vxi_fp_save(struct vxi_context *ctx)
 {
-    __asm__ volatile("fxsave64 %0\n\tfninit\n\tfldcw %1\n\tldmxcsr %2"
-                     : "=m"(ctx->fx)
-                     : "m"(ctx->host_control), "m"(ctx->host_mxcsr)
-                     : "memory");
+    __asm__ volatile("fxsave64 %0\n\tldmxcsr %1" : "=m"(ctx->fx) : "m"(ctx->host_mxcsr) : "memory");
+    ctx->is_x87_idle = is_x87_idle(ctx->fx);
+    if (!ctx->is_x87_idle)
+        __asm__ volatile("fninit");
+    if (!ctx->is_x87_idle || ctx->host_control != CLEAN_CONTROL)
+        __asm__ volatile("fldcw %0" : : "m"(ctx->host_control));
 }
 
+/* The contents of all registers, exponents included, then the tags: empty. Raises nothing. */
+static void restore_idle_x87(const uint8_t *st)
+{
+    __asm__ volatile("emms\n\tfldt 112(%0)\n\tfldt 96(%0)\n\tfldt 80(%0)\n\tfldt 64(%0)\n\t"
+                     "fldt 48(%0)\n\tfldt 32(%0)\n\tfldt 16(%0)\n\tfldt (%0)\n\temms"
+                     : : "r"(st) : "memory");
+}
+
+/* xmm0-7 are all that translated code can name. */
+static void restore_xmm(const uint8_t *xmm)
+{
+    __asm__ volatile("movaps (%0), %%xmm0\n\tmovaps 16(%0), %%xmm1\n\t"
+                     "movaps 32(%0), %%xmm2\n\tmovaps 48(%0), %%xmm3\n\t"
+                     "movaps 64(%0), %%xmm4\n\tmovaps 80(%0), %%xmm5\n\t"
+                     "movaps 96(%0), %%xmm6\n\tmovaps 112(%0), %%xmm7"
+                     : : "r"(xmm) : "memory");
+}
+
+/* fxrstor64 costs several times the rest of an entry. Where neither side has the x87 in use, moves do the same. */
 void vxi_fp_restore(struct vxi_context *ctx)
 {
-    __asm__ volatile("fnstcw %0\n\tstmxcsr %1" : "=m"(ctx->host_control), "=m"(ctx->host_mxcsr));
+    uint16_t status;
+    __asm__ volatile("fnstcw %0\n\tstmxcsr %1\n\tfnstsw %2"
+                     : "=m"(ctx->host_control), "=m"(ctx->host_mxcsr), "=a"(status));
     if (ctx->has_avx)
         __asm__ volatile("vzeroupper");
-    __asm__ volatile("fxrstor64 %0" : : "m"(ctx->fx) : "memory");
+    if (!ctx->is_x87_idle || status != 0) {
+        __asm__ volatile("fxrstor64 %0" : : "m"(ctx->fx) : "memory");
+        return;
+    }
+    if (ctx->host_control != CLEAN_CONTROL)
+        __asm__ volatile("fldcw %0" : : "m"(ctx->fx));
+    restore_idle_x87(ctx->fx + FX_ST);
+    restore_xmm(ctx->fx + FX_XMM);
+    __asm__ volatile("ldmxcsr %0" : : "m"(ctx->fx[FX_MXCSR]));
 }
 
 void vx_box_get_fxsave(struct vx_box *box, uint8_t fx[512])
@@ -66,4 +110,5 @@ void vx_box_set_fxsave(struct vx_box *box, const uint8_t fx[512])
     memcpy(image + FX_MXCSR, &mxcsr, sizeof mxcsr);
     memcpy(image + 32, fx + 32, FX_XMM8 - 32);
     image[5] = 0;
+    box->ctx->is_x87_idle = is_x87_idle(image);
 }
