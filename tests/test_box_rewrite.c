@@ -131,7 +131,7 @@ static void test_much_code(void)
     struct vx_regs regs;
     uint8_t code[6] = { 0xb8, 0, 0, 0, 0, 0xc3 };
     CU_ASSERT_EQUAL(vx_box_map(box, 0x2000000, 0x100000, RX), VX_OK);
-    for (uint32_t i = 0; i < 5000; i++) {
+    for (uint32_t i = 0; i < 40000; i++) {
         vx_gaddr at = 0x2000000 + i % 1024 * 1024;
         memcpy(code + 1, &i, 4);
         CU_ASSERT_EQUAL_FATAL(vx_box_poke(box, at, code, sizeof code), VX_OK);

@@ -85,6 +85,7 @@ struct vxi_units {
     uint32_t sealed;    /* bytes that are executable: whole pages */
     struct vxi_unit *list; /* sorted by host */
     size_t count, capacity;
+    size_t dead;        /* units dropped, or of single instructions */
     struct vxi_map map;
     struct vxi_cpu cpu;
 };

@@ -15,6 +15,7 @@
 
 #define HLT 0xf4
 #define UNIT_ALIGN 64u
+#define CLUTTER_UNITS 16384u
 
 static uint32_t round_up(uint32_t value, uint32_t to)
 {
@@ -128,6 +129,8 @@ static vx_status register_unit(struct vx_box *box, struct vxi_unit *unit)
     struct vxi_unit *placed = &units->list[units->count++];
     *placed = *unit;
     units->used += unit->size;
+    /* Single instructions are replaced without notice. */
+    units->dead += unit->is_single;
     if (unit->is_single)
         return VX_OK;
     bool is_good = true;
@@ -147,6 +150,12 @@ static vx_status register_unit(struct vx_box *box, struct vxi_unit *unit)
     return VX_ERR_MEMORY;
 }
 
+/* Every drop looks at the whole list: start again before dead units make that slow. */
+static bool is_cluttered(const struct vxi_units *units)
+{
+    return units->count >= CLUTTER_UNITS && units->dead > units->count / 2;
+}
+
 vx_status vxi_unit_add(struct vx_box *box, const struct vxi_unit_code *code, struct vxi_unit **out, uint32_t *rule)
 {
     struct vxi_units *units = &box->units;
@@ -158,7 +167,7 @@ vx_status vxi_unit_add(struct vx_box *box, const struct vxi_unit_code *code, str
     vx_status status = reserve(units);
     if (status != VX_OK)
         return status;
-    if (unit.size > VXI_UNIT_ZONE_BYTES - units->used)
+    if (unit.size > VXI_UNIT_ZONE_BYTES - units->used || is_cluttered(units))
         vxi_units_flush(box);
     unit.host = units->used;
     unit.entries = copy_of(code->entries, code->entry_count * sizeof *code->entries);
@@ -234,6 +243,7 @@ uint64_t vxi_unit_resume(struct vx_box *box, vx_gaddr addr, int32_t *esp_delta)
 static void drop(struct vx_box *box, struct vxi_unit *unit)
 {
     uint64_t base = (uint64_t)box->units.zone + unit->host - box->ctx->miss_stub;
+    box->units.dead += !unit->is_single;
     unit->is_dropped = true;
     for (size_t i = 0; i < unit->entry_count; i++) {
         const struct vxf_entry *entry = &unit->entries[i];
@@ -288,6 +298,7 @@ void vxi_units_flush(struct vx_box *box)
             drop(box, unit);
     }
     units->count = 0;
+    units->dead = 0;
     units->used = 0;
     vxi_map_clear(&units->map);
     vxi_singles_free(box);
