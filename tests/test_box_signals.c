@@ -589,6 +589,9 @@ int main(void)
     struct sigaction fault = { .sa_handler = on_host_fault }, count_them = { .sa_handler = on_count };
     sigaction(SIGSEGV, &fault, NULL);
     sigaction(SIGURG, &count_them, NULL);
+    /* A sanitizer has handlers of its own. */
+    signal(SIGFPE, SIG_DFL);
+    signal(SIGTRAP, SIG_DFL);
     CU_initialize_registry();
     CU_pSuite suite = CU_add_suite("box and signals", NULL, NULL);
     CU_add_test(suite, "stop a tight loop", test_tight_loop);
