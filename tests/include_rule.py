@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Check which folder includes which: the trust boundary is the folder layout.
 
-usage: include_rule.py SOURCE-DIR
+usage: include_rule.py SOURCE-DIR [VERIFIER-OBJECT...]
 
 Dependencies run one way, format <- verifier <- vxrt -> vxc/translate -> format, and the verifier
 and the translator share nothing but format/sandbox.h, directly or through another header.
-What is trusted uses the C library, xxHash and zlib, nothing else.
+What is trusted uses the C library, xxHash and zlib, nothing else. The verifier includes no header that
+allocates or does I/O; its objects, if given, call nothing from outside but VERIFIER_CALLS and
+hold no writable data.
 Exit status: 0 kept, 1 broken (each breach on a line), 2 usage.
 """
 import os
@@ -29,6 +31,10 @@ ALLOWED = {
 SHARED = {"format/sandbox.h", "format/cache.h", "format/types.h"}
 TRUSTED = ("format/", "verifier/", "vxrt/")
 LIBRARIES = {"zlib.h", "xxhash.h"}
+# Types, memcpy and memset, and what the C library knows about the processor.
+VERIFIER_HEADERS = {"stdbool.h", "stddef.h", "stdint.h", "string.h", "sys/platform/x86.h"}
+VERIFIER_CALLS = {"memcpy", "memset", "__x86_get_cpuid_feature_leaf", "_GLOBAL_OFFSET_TABLE_",
+                  "__stack_chk_fail", "__cpu_model", "__cpu_indicator_init"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 
 
@@ -77,10 +83,26 @@ def check_file(root, path, system_dirs):
                           if os.path.exists(os.path.join(d, name))), None)
             if owner is None:
                 yield f"{path}: includes {name}, which is not of the C library"
+        if is_system and path.startswith("verifier/") and name not in VERIFIER_HEADERS:
+            yield f"{path}: includes {name}, which the verifier has no use for"
+
+
+def check_objects(paths):
+    """Calls out of the verifier, and its writable data."""
+    listing = subprocess.run(["nm", "--format=sysv", *paths], capture_output=True, text=True, check=True)
+    rows = [[cell.strip() for cell in line.split("|")] for line in listing.stdout.splitlines()]
+    symbols = [(row[0], row[2], row[6]) for row in rows if len(row) == 7 and row[2] != "Class"]
+    own = {name for name, kind, _ in symbols if kind in "TR"}
+    for name, kind, section in symbols:
+        if kind in "Uw" and name not in own | VERIFIER_CALLS:
+            yield f"verifier/: calls {name}"
+        # What the loader relocates is read-only from then on.
+        if kind in "bBdDC" and not section.startswith(".data.rel.ro"):
+            yield f"verifier/: writable data: {name}"
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         print(__doc__, file=sys.stderr)
         return 2
     root = sys.argv[1]
@@ -94,6 +116,8 @@ def main():
     translator = reach(root, [f for f in files if f.startswith("vxc/translate/")])
     breaches += [f"{name}: used by both verifier/ and vxc/translate/"
                  for name in sorted((verifier & translator) - SHARED)]
+    if len(sys.argv) > 2:
+        breaches += check_objects(sys.argv[2:])
     for breach in breaches:
         print(breach)
     print(f"{len(files)} files, {len(breaches)} breaches")
