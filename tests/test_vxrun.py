@@ -312,6 +312,17 @@ class Guests(unittest.TestCase):
     def test_signals(self):
         self.compare("signals")
 
+    def test_random_calls(self):
+        """Random system calls end the guest at worst: a negative code would be vxrun's own crash."""
+        self.assertTrue(compile_guest("random"))
+        for seed in range(1, 9):
+            with tempfile.TemporaryDirectory(prefix="vx-guest-") as directory:
+                result = subprocess.run([VXRUN, "--time-limit", "2", "--mem", "1G", "--dir", f"/={directory}",
+                                         path("random"), str(seed), "1500"], check=False, timeout=60,
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+                self.assertGreaterEqual(result.returncode, 0, f"seed {seed}")
+
     def test_processes(self):
         self.compare("process", "--allow-fork")
 

@@ -403,33 +403,49 @@ static int run(const struct options *options, struct vx_image *image, const char
     struct vxl_report report = {argv[0], cache, image, proc, &outcome};
     int code = end(options, &report);
     vxl_free(proc);
+    if (config.program_fd >= 0)
+        close(config.program_fd);
+    return code;
+}
+
+/* Open the program and run it. */
+static int start(const struct options *options, char **argv)
+{
+    struct vx_image *image;
+    struct vx_error error = {0};
+    char *beside = NULL;
+    const char *cache = options->cache;
+    if (!cache && !options->no_cache)
+        cache = beside = cache_beside(argv[0]);
+    struct vx_image_options image_options = {
+        .size = sizeof image_options, .cache_path = cache, .ignore_cache = options->no_cache};
+    int code;
+    vx_status status = vx_image_open(argv[0], &image_options, &image, &error);
+    if (status == VX_OK) {
+        warn_of_cache(options, image);
+        code = run(options, image, cache, argv);
+        vx_image_close(image);
+    } else {
+        print_error(argv[0], status, &error);
+        code = exit_code_of(status);
+    }
+    free(beside);
     return code;
 }
 
 int main(int argc, char **argv)
 {
     struct options options = {0};
-    struct vx_image *image;
-    struct vx_error error = {0};
     int code = parse_options(&options, argc, argv);
-    if (code)
-        return code < 0 ? 0 : code;
-    char *beside = NULL;
-    const char *program = argv[optind], *cache = options.cache;
-    if (!cache && !options.no_cache)
-        cache = beside = cache_beside(program);
-    struct vx_image_options image_options = {
-        .size = sizeof image_options, .cache_path = cache, .ignore_cache = options.no_cache};
-    vx_status status = vx_image_open(program, &image_options, &image, &error);
-    if (status != VX_OK) {
-        print_error(program, status, &error);
-        return exit_code_of(status);
+    if (code == 0) {
+        /* the guest gets its own SIGPIPE */
+        signal(SIGPIPE, SIG_IGN);
+        code = start(&options, argv + optind);
     }
-    warn_of_cache(&options, image);
-    /* the guest gets its own SIGPIPE */
-    signal(SIGPIPE, SIG_IGN);
-    code = run(&options, image, cache, argv + optind);
-    vx_image_close(image);
-    free(beside);
-    return code;
+    for (size_t i = 0; i < options.grant_count; i++) {
+        free((char *)options.grants[i].guest_path);
+        close(options.grants[i].host_fd);
+    }
+    free(options.env);
+    return code < 0 ? 0 : code;
 }
