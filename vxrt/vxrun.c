@@ -360,7 +360,7 @@ static int end(const struct options *options, const struct vxl_report *report)
     const struct vxl_outcome *outcome = report->outcome;
     if (outcome->has_trap)
         print_trap(report->program, &outcome->trap);
-    else if (outcome->end == VXL_SIGNALED && !outcome->is_child)
+    else if (outcome->end == VXL_SIGNALED && !outcome->is_child && outcome->code != SIGPIPE)
         fprintf(stderr, "vxrun: %s: ended by signal %d (%s)\n", report->program, outcome->code,
                 strsignal(outcome->code));
     save_profile(options, report->program, report->proc);
