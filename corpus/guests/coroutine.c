@@ -56,7 +56,7 @@ static void body(void)
 int main(int argc, char **argv)
 {
     static _Alignas(16) unsigned char stacks[COROUTINES][STACK_BYTES];
-    unsigned count = guest_count(argc, argv, 8000);
+    unsigned count = guest_count(argc, argv, 50000);
     for (unsigned i = 0; i < COROUTINES; i++) {
         void **top = (void **)(void *)(stacks[i] + STACK_BYTES - 64);
         top[0] = top[1] = top[2] = top[3] = NULL;

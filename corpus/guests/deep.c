@@ -25,7 +25,7 @@ static GUEST_NOINLINE uint32_t left(uint32_t depth)
 
 int main(int argc, char **argv)
 {
-    unsigned count = guest_count(argc, argv, 6);
+    unsigned count = guest_count(argc, argv, 20);
     uint32_t sum = GUEST_SUM;
     for (unsigned round = 0; round < count; round++) {
         sum = guest_sum32(sum, down(150000 + round, round));

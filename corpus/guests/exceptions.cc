@@ -41,7 +41,7 @@ static GUEST_NOINLINE uint32_t dig(uint32_t depth, uint32_t value)
 
 int main(int argc, char **argv)
 {
-    unsigned count = guest_count(argc, argv, 1200);
+    unsigned count = guest_count(argc, argv, 3000);
     std::map<std::string, std::vector<uint32_t>> log;
     for (unsigned round = 0; round < count; round++) {
         try {

@@ -8,7 +8,7 @@ static GUEST_NOINLINE unsigned fib(unsigned n)
 
 int main(int argc, char **argv)
 {
-    unsigned count = guest_count(argc, argv, 8);
+    unsigned count = guest_count(argc, argv, 80);
     uint32_t sum = GUEST_SUM;
     for (unsigned i = 0; i < count; i++)
         sum = guest_sum32(sum, fib(24 + i % 4));

@@ -82,7 +82,7 @@ static void decode(void)
 
 int main(int argc, char **argv)
 {
-    unsigned count = guest_count(argc, argv, 6);
+    unsigned count = guest_count(argc, argv, 30);
     uint32_t sum = GUEST_SUM;
     for (unsigned round = 0; round < count; round++) {
         guest_sound(sound, SAMPLES, round + 1);

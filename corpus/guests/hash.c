@@ -39,7 +39,7 @@ static uint32_t *find_number(uint32_t key)
 
 int main(int argc, char **argv)
 {
-    unsigned count = guest_count(argc, argv, 20);
+    unsigned count = guest_count(argc, argv, 100);
     uint32_t seed = 1234567, sum = GUEST_SUM;
     for (unsigned round = 0; round < count; round++) {
         for (int i = 0; i < KEYS; i++) {

@@ -102,7 +102,7 @@ static GUEST_NOINLINE uint32_t interpret(const struct instruction *code, uint32_
 
 int main(int argc, char **argv)
 {
-    unsigned count = guest_count(argc, argv, 60);
+    unsigned count = guest_count(argc, argv, 100);
     uint32_t sum = GUEST_SUM;
     for (unsigned i = 0; i < count; i++) {
         memset(memory, 0, sizeof memory);

@@ -60,7 +60,7 @@ static uint32_t decode(const unsigned char *data, unsigned long length, unsigned
 
 int main(int argc, char **argv)
 {
-    unsigned count = guest_count(argc, argv, 6);
+    unsigned count = guest_count(argc, argv, 16);
     uint32_t sum = GUEST_SUM;
     guest_picture(picture, WIDTH, HEIGHT, 42);
     for (unsigned round = 0; round < count; round++) {

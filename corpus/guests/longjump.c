@@ -31,7 +31,7 @@ static GUEST_NOINLINE unsigned catch_inner(unsigned depth, unsigned value)
 
 int main(int argc, char **argv)
 {
-    volatile unsigned count = guest_count(argc, argv, 3000);
+    volatile unsigned count = guest_count(argc, argv, 200000);
     volatile unsigned round = 0, caught = 0;
     int got = setjmp(outer);
     if (got) {

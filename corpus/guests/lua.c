@@ -38,7 +38,7 @@ static const char script[] =
 
 int main(int argc, char **argv)
 {
-    unsigned count = guest_count(argc, argv, 10);
+    unsigned count = guest_count(argc, argv, 20);
     uint32_t sum = GUEST_SUM;
     lua_State *lua = luaL_newstate();
     guest_need(lua != NULL, "state");

@@ -28,7 +28,7 @@ static GUEST_NOINLINE void advance(double step)
 
 int main(int argc, char **argv)
 {
-    unsigned count = guest_count(argc, argv, 60);
+    unsigned count = guest_count(argc, argv, 80);
     uint32_t seed = 7, sum = GUEST_SUM;
     for (int i = 0; i < BODIES; i++) {
         mass[i] = i ? 0.001 * i : 40.0;

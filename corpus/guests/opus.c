@@ -8,7 +8,7 @@ int main(int argc, char **argv)
 {
     static int16_t sound[FRAME * FRAMES], back[FRAME];
     unsigned char packet[PACKET];
-    unsigned count = guest_count(argc, argv, 2);
+    unsigned count = guest_count(argc, argv, 4);
     uint32_t sum = GUEST_SUM;
     for (unsigned round = 0; round < count; round++) {
         int error;

@@ -41,7 +41,7 @@ static size_t same(const void *a, const void *b, size_t limit)
 int main(int argc, char **argv)
 {
     static unsigned char from[8192], to[8192 + 4096];
-    unsigned count = guest_count(argc, argv, 1500);
+    unsigned count = guest_count(argc, argv, 9000);
     uint32_t seed = 815, sum = GUEST_SUM;
     guest_text(from, sizeof from, 3);
     for (unsigned round = 0; round < count; round++) {

@@ -46,7 +46,7 @@ static void *page(int protection)
 
 int main(int argc, char **argv)
 {
-    unsigned count = guest_count(argc, argv, 60);
+    unsigned count = guest_count(argc, argv, 300);
     unsigned char *both = page(PROT_READ | PROT_WRITE | PROT_EXEC);
     unsigned char *turns = page(PROT_READ | PROT_WRITE);
     uint32_t sum = GUEST_SUM;

@@ -42,7 +42,7 @@ static void fill(sqlite3 *db, uint32_t seed)
 
 int main(int argc, char **argv)
 {
-    unsigned count = guest_count(argc, argv, 2);
+    unsigned count = guest_count(argc, argv, 6);
     for (unsigned round = 0; round < count; round++) {
         sqlite3 *db;
         guest_need(sqlite3_open(":memory:", &db) == SQLITE_OK, "open");

@@ -5,7 +5,7 @@ int main(int argc, char **argv)
 {
     static unsigned char text[8192], copy[8192 + 64];
     static char words[64][40];
-    unsigned count = guest_count(argc, argv, 40);
+    unsigned count = guest_count(argc, argv, 250);
     uint32_t seed = 4711, sum = GUEST_SUM;
     guest_text(text, sizeof text, 5);
     text[sizeof text - 1] = 0;

@@ -25,7 +25,7 @@ int main(int argc, char **argv)
     static std::unique_ptr<shape> (*const makers[])() = {
         make<0>, make<1>, make<2>, make<3>, make<4>, make<5>, make<6>, make<7>,
     };
-    unsigned count = guest_count(argc, argv, 1500);
+    unsigned count = guest_count(argc, argv, 3000);
     uint32_t seed = 12345, sum = GUEST_SUM;
     std::vector<std::unique_ptr<shape>> shapes;
     for (int i = 0; i < 1000; i++)
