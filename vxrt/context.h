@@ -11,6 +11,7 @@
 
 /* Offsets for enter.S; checked against the struct below. */
 #define VXI_CTX_INTERRUPT 0x18
+#define VXI_CTX_STEPPING 0x1c
 #define VXI_CTX_HOST_RSP 0x20
 #define VXI_CTX_RSP 0x28
 #define VXI_CTX_RSP_TOP 0x30
@@ -29,6 +30,8 @@
 #define VXI_CTX_RSI 0xc0
 #define VXI_CTX_RDI 0xc8
 #define VXI_CTX_IS_WIDE 0xd0
+#define VXI_CTX_RETURN_MISSES 0xd8
+#define VXI_CTX_TABLE 0x1000
 
 /* What vxi_enter returns. */
 #define VXI_EXIT_MISS 0   /* table miss: r8 = target */
@@ -99,8 +102,9 @@ struct vxi_context {
      * leave the window. */
     uint64_t rcx, rsi, rdi;
     uint32_t is_wide;           /* the three are in force; set by signal handlers, cleared by every other exit */
+    uint64_t return_misses;
     struct vxi_signal signal;
-    uint64_t dispatches, return_misses;
+    uint64_t dispatches;
     uint32_t has_avx;
     uint32_t is_x87_idle;       /* fx holds an initial x87 state but for the registers' contents */
     uint32_t host_mxcsr;        /* the host's, while the guest runs */
@@ -126,6 +130,9 @@ _Static_assert(offsetof(struct vxi_context, r9) == VXI_CTX_R9, "enter.S");
 _Static_assert(offsetof(struct vxi_context, r10) == VXI_CTX_R10, "enter.S");
 _Static_assert(offsetof(struct vxi_context, r11) == VXI_CTX_R11, "enter.S");
 _Static_assert(offsetof(struct vxi_context, flags) == VXI_CTX_FLAGS, "enter.S");
+_Static_assert(VX_CTX_TABLE == VXI_CTX_TABLE, "contract");
+_Static_assert(offsetof(struct vxi_context, stepping) == VXI_CTX_STEPPING, "enter.S");
+_Static_assert(offsetof(struct vxi_context, return_misses) == VXI_CTX_RETURN_MISSES, "enter.S");
 _Static_assert(offsetof(struct vxi_context, rcx) == VXI_CTX_RCX, "enter.S");
 _Static_assert(offsetof(struct vxi_context, rsi) == VXI_CTX_RSI, "enter.S");
 _Static_assert(offsetof(struct vxi_context, rdi) == VXI_CTX_RDI, "enter.S");

@@ -15,6 +15,9 @@
 
 #define REG(n) (VXI_CTX_REGS + 4 * (n))
 #define EFLAGS REG(9)
+/* How far up the return stack to look: mostly next door, now and then further. */
+#define NEAR_SLOTS 2
+#define FAR_SLOTS 64
 #define DIRECTION 0x400
 
         .text
@@ -90,9 +93,64 @@ vxi_stub_miss:
         movl    $VXI_EXIT_MISS, %eax
         jmp     out
 
-        .balign 16
+        /*
+         * A return that is not the one the host predicted (longjmp, unwinding, stack switching). Answered here as
+         * far as possible: a frame a little further up may be the one that is returned to; else the popped slot
+         * stays, whoever owns it will come for it, and the table knows the target. r9-r11 are free; flags are
+         * kept in eax. A request to stop that arrives meanwhile comes again (signal.c).
+         */
+        .balign 64
 vxi_stub_return:
         movl    %eax, REG(0)(%r15)
+        lahf
+        seto    %al
+        cmpl    $0, VXI_CTX_STEPPING(%r15)
+        jne     6f
+        cmpl    $0, VXI_CTX_INTERRUPT(%r15)
+        jne     6f
+        incq    VXI_CTX_RETURN_MISSES(%r15)
+        movl    %ecx, REG(1)(%r15)
+        movq    %rsp, %r9
+        leaq    8*NEAR_SLOTS(%rsp), %r10
+        testb   $15, VXI_CTX_RETURN_MISSES(%r15)
+        jnz     7f
+        leaq    8*FAR_SLOTS(%rsp), %r10
+7:      cmpq    VXI_CTX_RSP_TOP(%r15), %r10
+        jbe     1f
+        movq    VXI_CTX_RSP_TOP(%r15), %r10
+1:      cmpq    %r10, %r9
+        jae     4f
+        movq    (%r9), %r11
+        addq    $8, %r9
+        leal    15(%r11), %ecx          /* the page after may not be readable */
+        xorl    %r11d, %ecx
+        testl   $0xfffff000, %ecx
+        jnz     1b
+        movl    (%r11), %ecx
+        cmpl    $0x41c98941, %ecx       /* S3 */
+        je      2f
+        andl    $0xffffff, %ecx
+        cmpl    $0xf88141, %ecx         /* cmpl $G,%r8d */
+        jne     1b
+        cmpl    %r8d, 3(%r11)
+        jne     1b
+        jmp     3f
+2:      movl    6(%r11), %ecx           /* -G */
+        addl    %r8d, %ecx
+        jnz     1b
+3:      movq    %r9, %rsp
+        jmp     5f
+4:      subq    $8, %rsp
+        movl    %r8d, %r11d
+        movq    VXI_CTX_TABLE(%r15,%r11,8), %r11
+        leaq    (%r12,%r11), %r11
+5:      movl    REG(1)(%r15), %ecx
+        addb    $0x7f, %al              /* OF */
+        sahf
+        movl    REG(0)(%r15), %eax
+        jmpq    *%r11
+6:      addb    $0x7f, %al
+        sahf
         movl    $VXI_EXIT_RETURN, %eax
         jmp     out
 
