@@ -141,6 +141,7 @@ static void destroy(struct vx_box *box)
     vxi_retry_free(box);
     vxi_units_free(box);
     vxi_spans_changed(box);
+    free(box->seeds);
     free(box->profile);
     if (box->reservation)
         munmap(box->reservation, BOX_BYTES);

@@ -10,7 +10,11 @@
 #ifdef VX_DYNAMIC
 #include "vxc/translate/translate.h"
 
-#define UNIT_INSNS 1000u
+#define UNIT_INSNS 500u
+/* So many units, and three times as many each time after, become one: between units every call goes through
+ * the table, inside one it is direct. */
+#define MERGE_UNITS 48u
+#define MERGE_INSNS 60000u
 #define MAX_INSN_BYTES 15u
 #define SINGLE_SLOTS 1024u
 
@@ -96,15 +100,19 @@ static vx_status add_output(struct vx_box *box, const struct vxt_output *output,
     return vxi_unit_add(box, &code, unit, rule);
 }
 
-vx_status vxi_translate(struct vx_box *box, vx_gaddr addr, uint32_t *rule)
+static bool has_entry(void *box, vx_gaddr addr)
 {
-    uint64_t start_ns = vxi_now_ns();
-    if (!box->spans && !make_spans(box))
-        return VX_ERR_MEMORY;
+    return vxi_unit_entry(box, addr) != 0;
+}
+
+/* One unit from these seeds; fewer instructions where it grows too large. */
+static vx_status translate_unit(struct vx_box *box, const vx_gaddr *seeds, size_t count, uint32_t insns, uint32_t *rule)
+{
     vx_status status = VX_ERR_TOO_LARGE;
-    for (uint32_t insns = UNIT_INSNS; status == VX_ERR_TOO_LARGE && insns > 0; insns /= 8) {
-        struct vxt_input input = { .spans = box->spans, .span_count = box->span_count, .seeds = &addr,
-                                   .seed_count = 1, .max_insns = insns, .threads = 1, .follow_calls = true };
+    for (; status == VX_ERR_TOO_LARGE && insns > 0; insns /= 8) {
+        struct vxt_input input = { .spans = box->spans, .span_count = box->span_count, .seeds = seeds,
+                                   .seed_count = count, .max_insns = insns, .threads = 1, .follow_calls = true,
+                                   .is_known = has_entry, .known_context = box };
         struct vxt_output output;
         struct vxi_unit *unit;
         status = vxt_translate(&input, &output);
@@ -113,6 +121,43 @@ vx_status vxi_translate(struct vx_box *box, vx_gaddr addr, uint32_t *rule)
         status = add_output(box, &output, false, &unit, rule);
         box->stats.guest_bytes_translated += output.guest_code_bytes;
         vxt_output_free(&output);
+    }
+    return status;
+}
+
+/* Remember where translation began; the newest comes first. */
+static bool note_seed(struct vx_box *box, vx_gaddr addr)
+{
+    if (box->seed_count == box->seed_capacity) {
+        size_t capacity = box->seed_capacity ? box->seed_capacity * 2 : 64;
+        vx_gaddr *seeds = realloc(box->seeds, capacity * sizeof *seeds);
+        if (!seeds)
+            return false;
+        box->seeds = seeds;
+        box->seed_capacity = capacity;
+        if (!box->merge_at)
+            box->merge_at = MERGE_UNITS;
+    }
+    if (box->seed_count)
+        box->seeds[box->seed_count] = box->seeds[0];
+    box->seeds[0] = addr;
+    box->seed_count++;
+    return true;
+}
+
+vx_status vxi_translate(struct vx_box *box, vx_gaddr addr, uint32_t *rule)
+{
+    uint64_t start_ns = vxi_now_ns();
+    vx_status status = VX_ERR_MEMORY;
+    if (!note_seed(box, addr))
+        return status;
+    if (box->seed_count >= box->merge_at) {
+        box->merge_at *= 3;
+        vxi_units_flush(box);
+        if (box->spans || make_spans(box))
+            status = translate_unit(box, box->seeds, box->seed_count, MERGE_INSNS, rule);
+    } else if (box->spans || make_spans(box)) {
+        status = translate_unit(box, &addr, 1, UNIT_INSNS, rule);
     }
     note_profile(box, addr);
     box->stats.units_translated++;

@@ -197,6 +197,8 @@ struct vx_box {
     int retry_timer;      /* kernel's number of the timer that repeats a request */
     int retry_thread;     /* to whom; 0 = no such timer */
     struct vx_stats stats;
+    vx_gaddr *seeds;    /* where run-time translation began, the newest first */
+    size_t seed_count, seed_capacity, merge_at;
     vx_gaddr *profile;
     size_t profile_count, profile_capacity;
 };

@@ -259,6 +259,23 @@ static bool is_add_constant(const struct vxt_insn *insn)
            (insn->opcode == 0x05 || (insn->opcode == 0x81 && insn->reg == 0 && !insn->is_mem));
 }
 
+/* The target of a call: discovered too, unless it is translated elsewhere. If it turns up here all the same it needs
+ * a label. */
+static void callee(struct work *work, vx_gaddr addr)
+{
+    const struct vxt_input *input = work->program->input;
+    uint32_t available;
+    if (!input->is_known || !input->is_known(input->known_context, addr) || !vxt_bytes(input, addr, &available)) {
+        entry(work, addr);
+        return;
+    }
+    struct vxt_page *page = page_get(work, addr);
+    if (page)
+        page->mark[addr % VX_PAGE_BYTES] |= MARK_LEADER | MARK_ENTRY;
+    else
+        work->failed = true;
+}
+
 /* Record one instruction. NULL if memory is out. */
 static struct vxt_rec *add_rec(struct work *work, const struct vxt_insn *insn)
 {
@@ -330,7 +347,7 @@ static void walk(struct work *work, vx_gaddr addr)
                 break;
             }
             if (input->follow_calls)
-                entry(work, insn.target);
+                callee(work, insn.target);
             entry(work, next);
             break;
         case FLOW_CALL_IND: case FLOW_EVENT:
@@ -506,12 +523,17 @@ static bool sort_recs(struct vxt_program *program)
     if (page_count)
         qsort(pages, page_count, sizeof *pages, compare_page);
     for (size_t p = 0; p < page_count; p++)
-        for (uint32_t offset = 0; offset < VX_PAGE_BYTES; offset++)
-            if (pages[p]->mark[offset] & MARK_START) {
+        for (uint32_t offset = 0; offset < VX_PAGE_BYTES; offset++) {
+            uint64_t eight;
+            memcpy(&eight, pages[p]->mark + (offset & ~7u), 8);
+            if (eight == 0) {
+                offset |= 7;
+            } else if (pages[p]->mark[offset] & MARK_START) {
                 sorted[count] = program->recs[pages[p]->index[offset]];
                 sorted[count].mark |= pages[p]->mark[offset];
                 pages[p]->index[offset] = (uint32_t)count++;
             }
+        }
     free(pages);
     free(program->recs);
     program->recs = sorted;

@@ -32,7 +32,9 @@ struct vxt_input {
     unsigned threads;      /* >= 1; does not change the result */
     bool single;           /* translate only the instruction at seeds[0], ending in VX_EVENT_STEP */
     bool position_independent; /* no absolute addresses in code */
-    bool follow_calls;     /* discover call targets too */
+    bool follow_calls;     /* discover call targets too, */
+    bool (*is_known)(void *context, vx_gaddr addr); /* but not those that are translated already; NULL: none is */
+    void *known_context;
     uint32_t zone_base;    /* zone offset of the first chunk; page-aligned */
 };
 
