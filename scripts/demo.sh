@@ -17,17 +17,13 @@ run() {
     "$@"
 }
 
-# Seconds that a command takes, its output dropped: the least of three.
+# Seconds that a command takes, its output dropped.
 seconds() {
-    best=
-    for _ in 1 2 3; do
-        start=$(date +%s%N)
-        "$@" >/dev/null
-        took=$(($(date +%s%N) - start))
-        if [ -z "$best" ] || [ "$took" -lt "$best" ]; then best=$took; fi
-    done
-    awk "BEGIN { printf \"%.3f\", $best / 1e9 }"
+    start=$(date +%s%N)
+    "$@" >/dev/null
+    awk "BEGIN { printf \"%.3f\", ($(date +%s%N) - $start) / 1e9 }"
 }
+least() { printf '%s\n' "$@" | sort -n | head -n 1; }
 
 say 'Install what is missing, and build'
 run ./scripts/deps.sh
@@ -63,8 +59,12 @@ if [ "$native" != "$boxed" ]; then
     exit 1
 fi
 
-say 'Time, the least of three runs'
-native_time=$(seconds $guest $rounds)
-boxed_time=$(seconds vxrun --no-dynamic $guest.vxc $rounds)
-awk "BEGIN { printf \"native %s s, in the box %s s, ratio %.2f\\n\", \"$native_time\", \"$boxed_time\",
-     $boxed_time / $native_time }"
+say 'Time: five runs of each in turn, the least of each'
+natives= boxes=
+for _ in 1 2 3 4 5; do
+    natives="$natives $(seconds $guest $rounds)"
+    boxes="$boxes $(seconds vxrun --no-dynamic $guest.vxc $rounds)"
+done
+# shellcheck disable=SC2086
+awk "BEGIN { native = $(least $natives); boxed = $(least $boxes)
+     printf \"native %.3f s, in the box %.3f s, ratio %.2f\n\", native, boxed, boxed / native }"
