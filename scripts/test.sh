@@ -1,11 +1,14 @@
 #!/bin/sh
 # Build and run all tests:
 #     scripts/test.sh [--quick]
-# Four builds: gcc (all tests), the runtime without a translator (build only),
-# clang (all but the long tests), ASan + UBSan (likewise). --quick: the first alone. JOBS=N sets the number of jobs.
-# Exit status: 0 if every build is free of warnings and every test passed or was skipped with a reason.
+# Four builds, warnings are errors: the runtime without a translator (build only), clang (all but the
+# long tests), ASan + UBSan (likewise), and gcc: all tests, last. --quick: the last alone.
+# JOBS=N sets the number of jobs. The first run fetches Debian's i386 libraries for the corpus; without
+# a network that test is skipped and says so.
+# Exit status: 0 if everything builds and every test passed or was skipped with a reason.
 set -eu
 cd "$(dirname "$0")/.."
+echo "== packages"
 ./scripts/deps.sh
 jobs=${JOBS:-$(nproc)}
 
@@ -33,10 +36,11 @@ if [ "${1-}" != --quick ]; then
     build static-only
     build clang
     build asan
-    # The long cases run the corpus and compare with other programs; once is enough.
+    # The long cases compare with other programs, many times over; they run once, below.
     check run_tests clang -LE long
     check run_tests asan -LE long
 fi
 build release
+[ $status = 0 ] || echo "== a test of another build FAILED, see above" >&2
 check run_tests release
 exit $status
