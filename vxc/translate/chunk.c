@@ -9,6 +9,9 @@
 
 #include "vxc/translate/lower.h"
 
+/* Where compilers align, the host code is aligned too: loop heads and functions. */
+#define ALIGN_GUEST 16
+
 static bool flows_on(const struct vxt_rec *rec)
 {
     switch (rec->flow) {
@@ -38,6 +41,8 @@ static void lower_one(struct vxt_lower *l, uint32_t i, bool has_next, vx_gaddr n
     if (rec->mark & MARK_LEADER) {
         vxt_lower_flush(l);
         vxt_lower_island(l);
+        if (rec->addr % ALIGN_GUEST == 0 && i > l->chunk->first)
+            emit_padding(l->chunk);
         label(l->chunk, i);
     } else {
         vxt_lower_island(l);
@@ -104,13 +109,19 @@ static void lower_exits(struct vxt_lower *l)
 
 /* ---- shortening branches ------------------------------------------------- */
 
+#define ALIGNMENT 16u
+
 static uint32_t long_size(const struct vxt_branch *branch)
 {
+    if (branch->kind == PADDING)
+        return ALIGNMENT - 1;
     return branch->opcode == 0xe3 ? 3 : branch->opcode < 0xe0 ? 6 : 5;
 }
 
 static uint32_t saving(const struct vxt_branch *branch)
 {
+    if (branch->kind == PADDING)
+        return ALIGNMENT - 1 - branch->target;
     return branch->opcode < 0xe0 ? 4 : 3;
 }
 
@@ -136,6 +147,20 @@ static void sum_savings(const struct vxt_chunk *chunk, uint32_t *saved)
         saved[i + 1] = saved[i] + (chunk->branches[i].is_short ? saving(&chunk->branches[i]) : 0);
 }
 
+/* The same, and how much padding each place really needs. Until here all of it was counted, so distances only shrink. */
+static void settle_padding(struct vxt_chunk *chunk, uint32_t *saved)
+{
+    saved[0] = 0;
+    for (size_t i = 0; i < chunk->branch_count; i++) {
+        struct vxt_branch *branch = &chunk->branches[i];
+        if (branch->kind == PADDING) {
+            branch->target = (0u - (branch->at - saved[i])) % ALIGNMENT;
+            branch->is_short = true;
+        }
+        saved[i + 1] = saved[i] + (branch->is_short ? saving(branch) : 0);
+    }
+}
+
 static int32_t distance(const struct vxt_branch *branch, size_t i, const uint32_t *saved)
 {
     uint32_t from = branch->at + long_size(branch) - saved[i + 1];
@@ -151,7 +176,7 @@ static void choose_short(struct vxt_chunk *chunk, uint32_t *saved)
         sum_savings(chunk, saved);
         for (size_t i = 0; i < chunk->branch_count; i++) {
             struct vxt_branch *branch = &chunk->branches[i];
-            if (branch->is_short || branch->kind == BRANCH_FAR || branch->opcode == 0xe8 ||
+            if (branch->is_short || branch->kind >= BRANCH_FAR || branch->opcode == 0xe8 ||
                 branch->opcode == 0xe3)
                 continue;
             int32_t d = distance(branch, i, saved);
@@ -161,12 +186,27 @@ static void choose_short(struct vxt_chunk *chunk, uint32_t *saved)
             }
         }
     }
-    sum_savings(chunk, saved);
+    settle_padding(chunk, saved);
+}
+
+static void encode_padding(uint8_t *p, uint32_t size)
+{
+    static const uint8_t nops[8][7] = {
+        { 0 }, { 0x90 }, { 0x66, 0x90 }, { 0x0f, 0x1f, 0x00 }, { 0x0f, 0x1f, 0x40 }, { 0x0f, 0x1f, 0x44 },
+        { 0x66, 0x0f, 0x1f, 0x44 }, { 0x0f, 0x1f, 0x80 } };
+    while (size) {
+        uint32_t length = size < 7 ? size : 7;
+        memcpy(p, nops[length], length);
+        p += length;
+        size -= length;
+    }
 }
 
 static void encode_branch(uint8_t *p, const struct vxt_branch *branch, int32_t d)
 {
-    if (branch->opcode == 0xe3) {
+    if (branch->kind == PADDING) {
+        encode_padding(p, branch->target);
+    } else if (branch->opcode == 0xe3) {
         p[0] = 0x67;
         p[1] = 0xe3;
         p[2] = (uint8_t)d;
@@ -195,7 +235,8 @@ static void compact(struct vxt_chunk *chunk, const uint32_t *saved)
         if (branch->kind == BRANCH_FAR)
             memmove(chunk->code + to, chunk->code + branch->at, size);
         else
-            encode_branch(chunk->code + to, branch, distance(branch, i, saved));
+            encode_branch(chunk->code + to, branch,
+                          branch->kind == PADDING ? 0 : distance(branch, i, saved));
         to += size;
     }
     memmove(chunk->code + to, chunk->code + from, chunk->size - from);
@@ -251,7 +292,7 @@ vx_status vxt_chunk_make(const struct vxt_program *program, struct vxt_chunk *ch
         host_of[chunk->labels[i].index] = chunk->labels[i].host;
     for (size_t i = 0; i < chunk->branch_count; i++) {
         struct vxt_branch *branch = &chunk->branches[i];
-        if (branch->kind == BRANCH_FAR)
+        if (branch->kind >= BRANCH_FAR)
             continue;
         if (branch->kind == BRANCH_GUEST)
             branch->target = host_of[branch->target];

@@ -79,7 +79,10 @@ struct vxt_branch {
     uint8_t opcode;   /* e9 jmp, e8 call, 0x80..0x8f jcc */
     bool is_short;
 };
-enum vxt_branch_kind { BRANCH_LOCAL, BRANCH_GUEST, BRANCH_FAR /* GUEST in another chunk */ };
+enum vxt_branch_kind {
+    BRANCH_LOCAL, BRANCH_GUEST, BRANCH_FAR, /* GUEST in another chunk */
+    PADDING /* no branch: up to 15 bytes of nops, so that what follows is aligned; target: how many */
+};
 
 /* Host code of one chunk while it is made. Offsets from its start. */
 struct vxt_chunk {

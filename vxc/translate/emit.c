@@ -227,6 +227,16 @@ size_t emit_branch(struct vxt_chunk *chunk, uint8_t opcode, uint8_t kind, uint32
     return chunk->branch_count++;
 }
 
+void emit_padding(struct vxt_chunk *chunk)
+{
+    static const uint8_t room[15];
+    if (!vxt_grow(chunk, (void **)&chunk->branches, &chunk->branch_capacity, chunk->branch_count,
+                  sizeof *chunk->branches))
+        return;
+    chunk->branches[chunk->branch_count++] = (struct vxt_branch){ .at = chunk->size, .kind = PADDING };
+    emit_bytes(chunk, room, sizeof room);
+}
+
 void emit_row(struct vxt_chunk *chunk, uint8_t kind, vx_gaddr guest, int32_t esp_delta)
 {
     if (vxt_grow(chunk, (void **)&chunk->rows, &chunk->row_capacity, chunk->row_count, sizeof *chunk->rows))

@@ -57,6 +57,9 @@ void emit_table_jump(struct vxt_chunk *chunk, bool is_call);
 /* Direct branch, opcode e9, e8 or 0x80+cc, in its long form, relaxed later; or jecxz (e3), always short. */
 size_t emit_branch(struct vxt_chunk *chunk, uint8_t opcode, uint8_t kind, uint32_t target);
 
+/* Room for nops, so that what follows is aligned; settled with the branches. */
+void emit_padding(struct vxt_chunk *chunk);
+
 void emit_row(struct vxt_chunk *chunk, uint8_t kind, vx_gaddr guest, int32_t esp_delta);
 
 /* Grow one of a chunk's arrays so that one more element fits; false and out_of_memory set if it cannot. */
