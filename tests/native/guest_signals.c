@@ -200,7 +200,7 @@ static void masks(void)
 static void timers(void)
 {
     struct sigaction action = {.sa_handler = on_count};
-    struct itimerval every = {{0, 1000}, {0, 1000}}, off = {{0}}, once = {{0}, {0, 20000}};
+    struct itimerval every = {{0, 1000}, {0, 1000}}, off = {{0}}, once = {{0}, {0, 400000}};
     sigaction(SIGALRM, &action, NULL);
     /* many interruptions of a loop that computes */
     count = 0;
