@@ -204,7 +204,10 @@ class Files(Case):
                 self.check(done, SYSTEM)
 
     def test_no_binary_to_a_terminal(self):
-        master, slave = pty.openpty()
+        try:
+            master, slave = pty.openpty()
+        except OSError as error:
+            self.skipTest(f"no terminals here: {error}")
         done = subprocess.run([VXC, "compile", "-o", "-", "small"], cwd=WORK, stdout=slave, stderr=subprocess.PIPE)
         os.close(slave)
         os.close(master)
