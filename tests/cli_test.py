@@ -169,7 +169,6 @@ class Files(Case):
         # No partial file, no temporary one, and what was there is still there.
         self.assertEqual(done.stdout, b"out.vxc\nold\n")
 
-    @unittest.skip("the translator does not survive it yet: vxt_lower_island after a failed allocation")
     def test_no_memory(self):
         """With ever more address space: refused for want of it until there is enough, and then right."""
         if b"asan" in subprocess.run(["ldd", VXC], capture_output=True).stdout:

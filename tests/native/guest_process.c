@@ -77,6 +77,7 @@ static void child_signals(void)
     if (pid == 0) {
         pid_t inner = fork();
         if (inner == 0) {
+            close(ends[0]); /* the reader below must be the last one */
             usleep(100000);
             write(ends[1], "x", 1);
             _exit(0);
@@ -84,8 +85,9 @@ static void child_signals(void)
         _exit(3);
     }
     /* SIGCHLD comes while this waits; it goes on */
-    printf("read %zd %c children %d\n", read(ends[0], &byte, 1), byte, children);
-    printf("status %x\n", wait_status(pid));
+    ssize_t size = read(ends[0], &byte, 1);
+    int status = wait_status(pid);
+    printf("read %zd %c status %x children %d\n", size, byte, status, children);
     signal(SIGCHLD, SIG_DFL);
     /* writing into a closed pipe */
     close(ends[0]);

@@ -75,7 +75,7 @@ static void lower_lane(struct vxt_lower *l, bool is_deferred)
     uint32_t i = l->chunk->first, last = l->chunk->last;
     while (i < last && recs[i].deferred != is_deferred)
         i++;
-    while (i < last) {
+    while (i < last && !l->chunk->out_of_memory) {
         uint32_t next = i + 1;
         while (next < last && recs[next].deferred != is_deferred)
             next++;
@@ -94,7 +94,7 @@ static int compare_exit(const void *a, const void *b)
 
 static void lower_exits(struct vxt_lower *l)
 {
-    if (l->exit_count == 0)
+    if (l->exit_count == 0 || l->chunk->out_of_memory)
         return;
     emit_row(l->chunk, VXF_ROW_NONE, 0, 0);
     qsort(l->exits, l->exit_count, sizeof *l->exits, compare_exit);
@@ -283,11 +283,9 @@ vx_status vxt_chunk_make(const struct vxt_program *program, struct vxt_chunk *ch
     vxt_lower_miss_stubs(&l);
     lower_exits(&l);
     free(l.exits);
-    uint32_t *saved = malloc((chunk->branch_count + 1) * sizeof *saved);
-    if (!saved || chunk->out_of_memory) {
-        free(saved);
+    uint32_t *saved = chunk->out_of_memory ? NULL : malloc((chunk->branch_count + 1) * sizeof *saved);
+    if (!saved)
         return VX_ERR_MEMORY;
-    }
     for (size_t i = 0; i < chunk->label_count; i++)
         host_of[chunk->labels[i].index] = chunk->labels[i].host;
     for (size_t i = 0; i < chunk->branch_count; i++) {

@@ -323,6 +323,10 @@ void vxt_lower_miss_stubs(struct vxt_lower *l)
 
 void vxt_lower_island(struct vxt_lower *l)
 {
+    if (l->chunk->out_of_memory) { /* the branches may not be there, and the chunk is given up */
+        l->miss_count = l->slow_miss_count = 0;
+        return;
+    }
     bool is_due = l->miss_count == MAX_PENDING ||
                   (l->slow_miss_count && l->chunk->size - l->chunk->branches[l->slow_misses[0]].at > 40);
     if (!is_due)
