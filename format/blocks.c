@@ -6,14 +6,12 @@
 #include "format/file.h"
 #include "format/stream.h"
 
-vx_status vxi_check_blocks(const struct vxf_file *file, enum vxi_section section,
-                           struct vx_error *error)
+vx_status vxi_blocks_open(const struct vxf_section_info *info, const uint8_t *bytes, struct vxi_blocks *blocks,
+                          struct vx_error *error)
 {
-    const struct vxf_section_info *info = &file->sections[section];
     size_t count = vxi_block_count(info->plain_bytes);
     uint64_t sum = (uint64_t)count * 4;
-    struct vxi_cursor table = vxi_cursor_at(file->bytes, file->size, info->offset,
-                                            info->stored_bytes);
+    struct vxi_cursor table = vxi_cursor(bytes, (size_t)info->stored_bytes);
     for (size_t i = 0; i < count; i++) {
         uint32_t stored = vxi_u32(&table);
         if (table.bad || !vxi_stream_sizes_ok(stored, vxi_block_plain(info->plain_bytes, i)))
@@ -24,28 +22,26 @@ vx_status vxi_check_blocks(const struct vxf_file *file, enum vxi_section section
     if (sum != info->stored_bytes)
         return vxi_fail(error, VX_ERR_VXC_SECTION, info->offset,
                         "blocks do not fill section %s", info->name);
+    *blocks = (struct vxi_blocks){
+        .bytes = bytes, .stored = info->stored_bytes, .plain = info->plain_bytes, .count = count };
     return VX_OK;
 }
 
-uint32_t vxi_block_stored(const struct vxf_file *file, enum vxi_section section, size_t i)
+uint64_t vxi_blocks_start(const struct vxi_blocks *blocks)
 {
-    struct vxi_cursor c = vxi_cursor_at(file->bytes, file->size,
-                                        file->sections[section].offset + (uint64_t)i * 4, 4);
+    return (uint64_t)blocks->count * 4;
+}
+
+uint32_t vxi_block_stored(const struct vxi_blocks *blocks, size_t i)
+{
+    struct vxi_cursor c = vxi_cursor_at(blocks->bytes, (size_t)blocks->stored, (uint64_t)i * 4, 4);
     return vxi_u32(&c);
 }
 
-uint64_t vxi_first_block(const struct vxf_file *file, enum vxi_section section)
+bool vxi_read_block(const struct vxi_blocks *blocks, size_t i, uint64_t start, uint8_t *dst)
 {
-    const struct vxf_section_info *info = &file->sections[section];
-    return info->offset + (uint64_t)vxi_block_count(info->plain_bytes) * 4;
-}
-
-bool vxi_read_block(const struct vxf_file *file, enum vxi_section section, size_t i,
-                    uint64_t start, uint8_t *dst)
-{
-    uint32_t stored = vxi_block_stored(file, section, i);
-    struct vxi_cursor c = vxi_cursor_at(file->bytes, file->size, start, stored);
+    uint32_t stored = vxi_block_stored(blocks, i);
+    struct vxi_cursor c = vxi_cursor_at(blocks->bytes, (size_t)blocks->stored, start, stored);
     const uint8_t *src = vxi_take(&c, stored);
-    return src && vxi_inflate(src, stored, dst,
-                              vxi_block_plain(file->sections[section].plain_bytes, i));
+    return src && vxi_inflate(src, stored, dst, vxi_block_plain(blocks->plain, i));
 }

@@ -125,6 +125,12 @@ struct vxf_file;
  * error->offset is a file offset.
  */
 vx_status vxf_open(const void *bytes, size_t size, struct vxf_file **out, struct vx_error *error);
+/*
+ * The same from a file, of which only the front is read now. Code, maps and guest are read when they are asked
+ * for, and their hashes checked then, over private copies: a file that changes meanwhile gives an error, never
+ * unchecked bytes. The whole-file hash is not looked at. fd is duplicated, and its position left alone.
+ */
+vx_status vxf_open_fd(int fd, struct vxf_file **out, struct vx_error *error);
 void vxf_close(struct vxf_file *file);
 
 const struct vxf_meta *vxf_meta(const struct vxf_file *file);

@@ -56,7 +56,7 @@ bool vxf_section(const struct vxf_file *file, size_t index, struct vxf_section_i
 }
 
 struct guest_job {
-    const struct vxf_file *file;
+    struct vxi_blocks blocks;
     uint8_t *dst;
     const uint64_t *starts;
 };
@@ -64,34 +64,51 @@ struct guest_job {
 static bool inflate_guest_block(void *arg, size_t i)
 {
     const struct guest_job *job = arg;
-    return vxi_read_block(job->file, VXI_GUEST, i, job->starts[i], job->dst + i * VXI_BLOCK_BYTES);
+    return vxi_read_block(&job->blocks, i, job->starts[i], job->dst + i * VXI_BLOCK_BYTES);
+}
+
+/* Inflate all blocks. */
+static vx_status inflate_guest(const struct vxi_blocks *blocks, uint8_t *dst, uint64_t offset,
+                               struct vx_error *error)
+{
+    uint64_t start = vxi_blocks_start(blocks);
+    bool is_plain = blocks->stored - start == blocks->plain;
+    uint64_t *starts = malloc((blocks->count + 1) * sizeof *starts);
+    if (!starts)
+        return vxi_fail(error, VX_ERR_MEMORY, offset, "no memory to inflate the guest");
+    for (size_t i = 0; i < blocks->count; i++) {
+        starts[i] = start;
+        start += vxi_block_stored(blocks, i);
+    }
+    struct guest_job job = {.blocks = *blocks, .dst = dst, .starts = starts};
+    long cpus = is_plain ? 1 : sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned threads = cpus < 1 ? 1 : cpus > (long)GUEST_THREADS ? GUEST_THREADS : (unsigned)cpus;
+    bool good = vxi_parallel(threads, blocks->count, inflate_guest_block, &job);
+    free(starts);
+    return good ? VX_OK : vxi_fail(error, VX_ERR_VXC_INFLATE, offset, "section guest does not inflate");
 }
 
 vx_status vxf_read_guest(const struct vxf_file *file, void *dst, struct vx_error *error)
 {
     if (!vxf_has_guest(file))
         return vxi_fail(error, VX_ERR_VXC_NO_GUEST, 0, "the cache was made without its guest");
-    uint64_t offset = file->sections[VXI_GUEST].offset, start = vxi_first_block(file, VXI_GUEST);
-    size_t count = vxi_block_count(file->meta.guest_size);
-    uint64_t *starts = malloc((count + 1) * sizeof *starts);
-    if (!starts)
-        return vxi_fail(error, VX_ERR_MEMORY, offset, "no memory to inflate the guest");
-    for (size_t i = 0; i < count; i++) {
-        starts[i] = start;
-        start += vxi_block_stored(file, VXI_GUEST, i);
-    }
-    struct guest_job job = {.file = file, .dst = dst, .starts = starts};
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned threads = cpus < 1 ? 1 : cpus > (long)GUEST_THREADS ? GUEST_THREADS : (unsigned)cpus;
-    bool good = vxi_parallel(threads, count, inflate_guest_block, &job);
-    free(starts);
-    if (!good)
-        return vxi_fail(error, VX_ERR_VXC_INFLATE, offset, "section guest does not inflate");
+    const struct vxf_section_info *info = &file->sections[VXI_GUEST];
+    const uint8_t *bytes;
+    uint8_t *owned;
+    struct vxi_blocks blocks;
+    vx_status status = vxi_section_bytes(file, VXI_GUEST, &bytes, &owned, error);
+    if (status == VX_OK)
+        status = vxi_blocks_open(info, bytes, &blocks, error);
+    if (status == VX_OK)
+        status = inflate_guest(&blocks, dst, info->offset, error);
+    free(owned);
+    if (status != VX_OK)
+        return status;
 
     uint64_t hash[2];
     vxf_hash128(dst, (size_t)file->meta.guest_size, hash);
     if (hash[0] != file->meta.guest_hash[0] || hash[1] != file->meta.guest_hash[1])
-        return vxi_fail(error, VX_ERR_VXC_GUEST, offset, "guest differs from the guest hash");
+        return vxi_fail(error, VX_ERR_VXC_GUEST, info->offset, "guest differs from the guest hash");
     return vxi_succeed(error);
 }
 
@@ -101,15 +118,19 @@ static vx_status read_blob(const struct vxf_file *file, size_t chunk, enum vxi_b
 {
     const struct vxi_blob *blob = &file->blobs[chunk][kind];
     const char *name = vxi_section_names[VXI_CODE + kind];
-    struct vxi_cursor c = vxi_cursor_at(file->bytes, file->size, blob->offset, blob->stored);
-    const uint8_t *src = vxi_take(&c, blob->stored);
-    if (!src || vxi_hash64(src, blob->stored) != blob->hash)
-        return vxi_fail(error, VX_ERR_VXC_SECTION_HASH, blob->offset,
-                        "hash of the %s of chunk %zu does not match", name, chunk);
-    if (!vxi_inflate(src, blob->stored, dst, blob->plain))
-        return vxi_fail(error, VX_ERR_VXC_INFLATE, blob->offset,
-                        "%s of chunk %zu does not inflate", name, chunk);
-    return VX_OK;
+    uint8_t *owned;
+    const uint8_t *src = vxi_file_bytes(file, blob->offset, blob->stored, &owned);
+    vx_status status = VX_OK;
+    if (!src)
+        status = vxi_fail(error, VX_ERR_IO, blob->offset, "cannot read the %s of chunk %zu", name, chunk);
+    else if (vxi_hash64(src, blob->stored) != blob->hash)
+        status = vxi_fail(error, VX_ERR_VXC_SECTION_HASH, blob->offset,
+                          "hash of the %s of chunk %zu does not match", name, chunk);
+    else if (!vxi_inflate(src, blob->stored, dst, blob->plain))
+        status = vxi_fail(error, VX_ERR_VXC_INFLATE, blob->offset,
+                          "%s of chunk %zu does not inflate", name, chunk);
+    free(owned);
+    return status;
 }
 
 /* Inflate a stream into malloc'd *bytes, and allocate `count` elements for its decoded form. */

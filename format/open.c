@@ -3,9 +3,12 @@
  * metadata, chunk index, entries and pages. Trusts no byte. The bulk
  * (code, rows, relocations, guest) is only measured here; load.c inflates it.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "format/codec.h"
 #include "format/error.h"
@@ -19,7 +22,7 @@ const char *const vxi_section_names[VXI_SECTION_COUNT] = {
 /* Everything before the hashed bytes has exactly one legal value. */
 static vx_status check_header(struct vxf_file *file, struct vx_error *error)
 {
-    struct vxi_cursor c = vxi_cursor(file->bytes, file->size);
+    struct vxi_cursor c = vxi_cursor(file->bytes, file->present);
     const uint8_t *magic = vxi_take(&c, sizeof VXI_MAGIC - 1);
     if (!magic || memcmp(magic, VXI_MAGIC, sizeof VXI_MAGIC - 1) != 0)
         return vxi_fail(error, VX_ERR_VXC_MAGIC, 0, "not a .vxc file");
@@ -36,13 +39,16 @@ static vx_status check_header(struct vxf_file *file, struct vx_error *error)
         return vxi_fail(error, VX_ERR_VXC_RESERVED, 12, "reserved field of the header is not 0");
     if (size > file->size)
         return vxi_fail(error, VX_ERR_VXC_TRUNCATED, file->size,
-                        "file has %zu bytes, its header says %" PRIu64, file->size, size);
+                        "file has %" PRIu64 " bytes, its header says %" PRIu64, file->size, size);
     if (size < file->size || size < VXI_HEADER_BYTES)
         return vxi_fail(error, VX_ERR_VXC_HEADER, 16,
-                        "file has %zu bytes, its header says %" PRIu64, file->size, size);
-    vxf_hash128(file->bytes + VXI_HASHED_FROM, file->size - VXI_HASHED_FROM, hash);
-    if (hash[0] != expected[0] || hash[1] != expected[1])
-        return vxi_fail(error, VX_ERR_VXC_HASH, 24, "file hash does not match its contents");
+                        "file has %" PRIu64 " bytes, its header says %" PRIu64, file->size, size);
+    /* With the file's bytes at hand all are checked; else each section, or chunk, when it is read. */
+    if (file->fd < 0) {
+        vxf_hash128(file->bytes + VXI_HASHED_FROM, file->present - VXI_HASHED_FROM, hash);
+        if (hash[0] != expected[0] || hash[1] != expected[1])
+            return vxi_fail(error, VX_ERR_VXC_HASH, 24, "file hash does not match its contents");
+    }
     uint32_t count = vxi_u32(&c);
     reserved = vxi_u32(&c);
     if (count != VXI_SECTION_COUNT && count != VXI_SECTION_COUNT - 1)
@@ -57,7 +63,7 @@ static vx_status check_header(struct vxf_file *file, struct vx_error *error)
 static vx_status read_table(struct vxf_file *file, struct vx_error *error)
 {
     uint64_t end = VXI_HEADER_BYTES + file->section_count * VXI_TABLE_ENTRY_BYTES;
-    struct vxi_cursor c = vxi_cursor_at(file->bytes, file->size, VXI_HEADER_BYTES,
+    struct vxi_cursor c = vxi_cursor_at(file->bytes, file->present, VXI_HEADER_BYTES,
                                         end - VXI_HEADER_BYTES);
     for (size_t i = 0; i < file->section_count; i++) {
         struct vxf_section_info *info = &file->sections[i];
@@ -67,25 +73,33 @@ static vx_status read_table(struct vxf_file *file, struct vx_error *error)
         info->offset = vxi_u64(&c);
         info->stored_bytes = vxi_u64(&c);
         info->plain_bytes = vxi_u64(&c);
-        uint64_t hash = vxi_u64(&c);
+        file->section_hashes[i] = vxi_u64(&c);
         if (c.bad || kind != i + 1)
             return vxi_fail(error, VX_ERR_VXC_SECTION, at, "section %zu has the wrong kind", i + 1);
         if (reserved)
             return vxi_fail(error, VX_ERR_VXC_RESERVED, at + 4, "reserved field of section %s",
                             info->name);
-        struct vxi_cursor section = vxi_cursor_at(file->bytes, file->size, end,
-                                                  info->stored_bytes);
-        const uint8_t *stored = vxi_take(&section, info->stored_bytes);
-        if (info->offset != end || !stored)
+        if (info->offset != end || end > file->size || info->stored_bytes > file->size - end)
             return vxi_fail(error, VX_ERR_VXC_SECTION, at + 8,
                             "section %s does not follow the one before it", info->name);
         end += info->stored_bytes;
-        if (hash != vxi_hash64(stored, (size_t)info->stored_bytes))
-            return vxi_fail(error, VX_ERR_VXC_SECTION_HASH, info->offset,
-                            "hash of section %s does not match", info->name);
     }
     if (end != file->size)
         return vxi_fail(error, VX_ERR_VXC_SECTION, end, "bytes after the last section");
+    return VX_OK;
+}
+
+/* Of what is in memory, but for the sections that are read at opening: those are checked then. */
+static vx_status check_bulk(struct vxf_file *file, struct vx_error *error)
+{
+    for (size_t i = VXI_CODE; file->fd < 0 && i < file->section_count; i++) {
+        const uint8_t *bytes;
+        uint8_t *owned;
+        vx_status status = vxi_section_bytes(file, (enum vxi_section)i, &bytes, &owned, error);
+        free(owned);
+        if (status != VX_OK)
+            return status;
+    }
     return VX_OK;
 }
 
@@ -93,50 +107,54 @@ static vx_status read_table(struct vxf_file *file, struct vx_error *error)
 struct plain {
     const uint8_t *bytes;
     size_t size;
-    uint8_t *owned; /* to free */
+    uint8_t *stored, *inflated; /* to free */
 };
 
-static vx_status inflate_blocks(const struct vxf_file *file, enum vxi_section section,
+static void free_plain(struct plain *plain)
+{
+    free(plain->stored);
+    free(plain->inflated);
+}
+
+static vx_status inflate_blocks(const struct vxf_section_info *info, const struct vxi_blocks *blocks,
                                 struct plain *out, struct vx_error *error)
 {
-    const struct vxf_section_info *info = &file->sections[section];
-    uint64_t start = vxi_first_block(file, section);
-    out->bytes = out->owned = malloc(out->size);
-    if (!out->owned)
+    uint64_t start = vxi_blocks_start(blocks);
+    out->bytes = out->inflated = malloc(out->size);
+    if (!out->inflated)
         return vxi_fail(error, VX_ERR_MEMORY, info->offset, "no memory for section %s",
                         info->name);
-    for (size_t i = 0; i < vxi_block_count(info->plain_bytes); i++) {
-        if (!vxi_read_block(file, section, i, start, out->owned + i * VXI_BLOCK_BYTES)) {
-            free(out->owned);
-            out->owned = NULL;
-            return vxi_fail(error, VX_ERR_VXC_INFLATE, start, "block %zu of section %s", i,
+    for (size_t i = 0; i < blocks->count; i++) {
+        if (!vxi_read_block(blocks, i, start, out->inflated + i * VXI_BLOCK_BYTES))
+            return vxi_fail(error, VX_ERR_VXC_INFLATE, info->offset + start, "block %zu of section %s", i,
                             info->name);
-        }
-        start += vxi_block_stored(file, section, i);
+        start += vxi_block_stored(blocks, i);
     }
     return VX_OK;
 }
 
-/* The plain bytes of a whole blocked section, at most `limit` of them. */
+/* The plain bytes of a whole blocked section, at most `limit` of them. free_plain in any case. */
 static vx_status read_blocked(const struct vxf_file *file, enum vxi_section section,
                               uint64_t limit, struct plain *out, struct vx_error *error)
 {
     const struct vxf_section_info *info = &file->sections[section];
+    struct vxi_blocks blocks;
+    const uint8_t *bytes;
     *out = (struct plain){0};
     if (info->plain_bytes > limit)
         return vxi_fail(error, VX_ERR_VXC_LIMIT, info->offset, "section %s is too large",
                         info->name);
-    vx_status status = vxi_check_blocks(file, section, error);
+    vx_status status = vxi_section_bytes(file, section, &bytes, &out->stored, error);
+    if (status == VX_OK)
+        status = vxi_blocks_open(info, bytes, &blocks, error);
     if (status != VX_OK)
         return status;
     out->size = (size_t)info->plain_bytes;
-    uint64_t first = vxi_first_block(file, section);
-    struct vxi_cursor c = vxi_cursor_at(file->bytes, file->size, first,
-                                        info->stored_bytes - (first - info->offset));
-    if (vxi_left(&c) != out->size)
-        return inflate_blocks(file, section, out, error);
+    uint64_t start = vxi_blocks_start(&blocks);
+    if (blocks.stored - start != out->size)
+        return inflate_blocks(info, &blocks, out, error);
     /* every block is stored, so the plain bytes lie in one piece */
-    out->bytes = vxi_take(&c, out->size);
+    out->bytes = bytes + start;
     return VX_OK;
 }
 
@@ -183,7 +201,7 @@ static vx_status read_meta(struct vxf_file *file, struct vx_error *error)
     vx_status status = read_blocked(file, VXI_META, VXI_META_BYTES, &plain, error);
     if (status == VX_OK)
         status = parse_meta(file, &plain, error);
-    free(plain.owned);
+    free_plain(&plain);
     return status;
 }
 
@@ -281,7 +299,7 @@ static vx_status read_index(struct vxf_file *file, struct vx_error *error)
                                     VXI_CHUNK_COUNT_LIMIT * VXI_INDEX_ENTRY_BYTES, &plain, error);
     if (status == VX_OK)
         status = parse_index(file, &plain, error);
-    free(plain.owned);
+    free_plain(&plain);
     return status;
 }
 
@@ -309,7 +327,7 @@ static vx_status read_entries(struct vxf_file *file, struct vx_error *error)
                                     &plain, error);
     if (status == VX_OK)
         status = parse_entries(file, &plain, error);
-    free(plain.owned);
+    free_plain(&plain);
     return status;
 }
 
@@ -333,30 +351,28 @@ static vx_status read_pages(struct vxf_file *file, struct vx_error *error)
     vx_status status = read_blocked(file, VXI_PAGES, VXI_PAGE_COUNT_LIMIT * 13, &plain, error);
     if (status == VX_OK)
         status = parse_pages(file, &plain, error);
-    free(plain.owned);
+    free_plain(&plain);
     return status;
 }
 
-vx_status vxf_open(const void *bytes, size_t size, struct vxf_file **out, struct vx_error *error)
+/* The guest's block table, where its bytes are at hand; else it is checked when the guest is read. */
+static vx_status check_guest(struct vxf_file *file, struct vx_error *error)
+{
+    struct vxi_blocks blocks;
+    const struct vxf_section_info *info = &file->sections[VXI_GUEST];
+    if (file->fd >= 0 || !vxf_has_guest(file))
+        return VX_OK;
+    return vxi_blocks_open(info, file->bytes + info->offset, &blocks, error);
+}
+
+/* Takes over file. */
+static vx_status open_file(struct vxf_file *file, struct vxf_file **out, struct vx_error *error)
 {
     static vx_status (*const steps[])(struct vxf_file *, struct vx_error *) = {
-        check_header, read_table, read_meta, read_index, read_entries, read_pages,
+        check_header, read_table, check_bulk, read_meta, read_index, read_entries, read_pages, check_guest,
     };
-    *out = NULL;
-    struct vxf_file *file = calloc(1, sizeof *file);
-    if (!file)
-        return vxi_fail(error, VX_ERR_MEMORY, 0, "no memory to open a cache");
-    file->bytes = bytes;
-    file->size = size;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         vx_status status = steps[i](file, error);
-        if (status != VX_OK) {
-            vxf_close(file);
-            return status;
-        }
-    }
-    if (vxf_has_guest(file)) {
-        vx_status status = vxi_check_blocks(file, VXI_GUEST, error);
         if (status != VX_OK) {
             vxf_close(file);
             return status;
@@ -366,10 +382,53 @@ vx_status vxf_open(const void *bytes, size_t size, struct vxf_file **out, struct
     return vxi_succeed(error);
 }
 
+vx_status vxf_open(const void *bytes, size_t size, struct vxf_file **out, struct vx_error *error)
+{
+    *out = NULL;
+    struct vxf_file *file = calloc(1, sizeof *file);
+    if (!file)
+        return vxi_fail(error, VX_ERR_MEMORY, 0, "no memory to open a cache");
+    file->bytes = bytes;
+    file->present = file->size = size;
+    file->fd = -1;
+    return open_file(file, out, error);
+}
+
+/* Holds all that is read at opening of a cache of middling size. */
+#define FRONT_BYTES (192u << 10)
+
+vx_status vxf_open_fd(int fd, struct vxf_file **out, struct vx_error *error)
+{
+    struct stat info;
+    *out = NULL;
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
+        return vxi_fail(error, VX_ERR_IO, 0, "not a regular file");
+    struct vxf_file *file = calloc(1, sizeof *file);
+    if (!file)
+        return vxi_fail(error, VX_ERR_MEMORY, 0, "no memory to open a cache");
+    file->size = (uint64_t)info.st_size;
+    file->fd = -1;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    size_t front = file->size < FRONT_BYTES ? (size_t)file->size : FRONT_BYTES;
+    if (copy >= 0) {
+        file->fd = copy;
+        file->bytes = vxi_file_bytes(file, 0, front, &file->owned);
+    }
+    if (!file->bytes) {
+        vxf_close(file);
+        return vxi_fail(error, VX_ERR_IO, 0, "cannot read the file");
+    }
+    file->present = front;
+    return open_file(file, out, error);
+}
+
 void vxf_close(struct vxf_file *file)
 {
     if (!file)
         return;
+    if (file->fd >= 0)
+        close(file->fd);
+    free(file->owned);
     free(file->chunks);
     free(file->blobs);
     free(file->entries);

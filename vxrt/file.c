@@ -44,25 +44,27 @@ void vxi_buffer_free(uint8_t *buffer)
         munmap(buffer - BUFFER_HEADER, *(size_t *)(buffer - BUFFER_HEADER));
 }
 
-/* What was read is what is used: changes to the file later do not matter. */
-vx_status vxi_read_file(const char *path, uint64_t limit, uint8_t **bytes, size_t *size, struct vx_error *error)
+vx_status vxi_open_file(const char *path, int *fd, struct vx_error *error)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return vxi_fail(error, errno == ENOENT || errno == ENOTDIR ? VX_ERR_NOT_FOUND : VX_ERR_IO, 0,
-                        "cannot open the file");
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* not to wait for a FIFO */
+    if (*fd >= 0)
+        return VX_OK;
+    return vxi_fail(error, errno == ENOENT || errno == ENOTDIR ? VX_ERR_NOT_FOUND : VX_ERR_IO, 0,
+                    "cannot open the file");
+}
+
+/* What was read is what is used: changes to the file later do not matter. */
+vx_status vxi_read_file(int fd, uint64_t limit, uint8_t **bytes, size_t *size, struct vx_error *error)
+{
     struct stat info;
-    vx_status status = VX_OK;
     *bytes = NULL;
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
-        status = vxi_fail(error, VX_ERR_IO, 0, "not a regular file");
-    else if ((uint64_t)info.st_size > limit)
-        status = vxi_fail(error, VX_ERR_TOO_LARGE, 0, "the file is too large");
-    else if (!(*bytes = vxi_buffer_new((size_t)info.st_size)))
-        status = vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
-    else
-        status = read_all(fd, *bytes, (size_t)info.st_size, error);
-    close(fd);
+        return vxi_fail(error, VX_ERR_IO, 0, "not a regular file");
+    if ((uint64_t)info.st_size > limit)
+        return vxi_fail(error, VX_ERR_TOO_LARGE, 0, "the file is too large");
+    if (!(*bytes = vxi_buffer_new((size_t)info.st_size)))
+        return vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
+    vx_status status = read_all(fd, *bytes, (size_t)info.st_size, error);
     if (status == VX_OK) {
         *size = (size_t)info.st_size;
     } else {

@@ -9,7 +9,6 @@
 #include "vxrt/internal.h"
 
 #define DEFAULT_BIAS 0x56555000u
-#define CACHE_LIMIT (1ull << 32)
 
 static void destroy(struct vx_image *image)
 {
@@ -65,8 +64,8 @@ static vx_status check_cache(const struct vx_image *image, const struct vxf_file
     return VX_OK;
 }
 
-/* Takes over bytes and file, whatever happens. */
-static void use_cache(struct vx_image *image, uint8_t *bytes, size_t size, struct vxf_file *file, bool is_separate)
+/* Takes over file, whatever happens. */
+static void use_cache(struct vx_image *image, struct vxf_file *file, bool is_separate)
 {
     image->cache_status = check_cache(image, file, is_separate, &image->cache_error);
     if (image->cache_status == VX_OK) {
@@ -74,28 +73,21 @@ static void use_cache(struct vx_image *image, uint8_t *bytes, size_t size, struc
         if (image->cache_status != VX_OK)
             vxi_fail(&image->cache_error, image->cache_status, 0, "cannot reserve the code zone");
     }
-    if (image->cache_status == VX_OK) {
-        image->cache = bytes;
-        image->cache_size = size;
-        return;
-    }
-    vxf_close(file);
-    vxi_buffer_free(bytes);
+    if (image->cache_status != VX_OK)
+        vxf_close(file);
 }
 
 static void open_separate_cache(struct vx_image *image, const char *path)
 {
-    uint8_t *bytes;
-    size_t size;
     struct vxf_file *file;
-    image->cache_status = vxi_read_file(path, CACHE_LIMIT, &bytes, &size, &image->cache_error);
+    int fd;
+    image->cache_status = vxi_open_file(path, &fd, &image->cache_error);
     if (image->cache_status != VX_OK)
         return;
-    image->cache_status = vxf_open(bytes, size, &file, &image->cache_error);
+    image->cache_status = vxf_open_fd(fd, &file, &image->cache_error);
+    close(fd);
     if (image->cache_status == VX_OK)
-        use_cache(image, bytes, size, file, true);
-    else
-        vxi_buffer_free(bytes);
+        use_cache(image, file, true);
 }
 
 /* The guest's bytes are there: parse, place, make pages. */
@@ -111,16 +103,11 @@ static vx_status open_guest(struct vx_image *image, const struct vx_image_option
     return vxi_segments_make(image, error);
 }
 
-/* A .vxc file: the guest is inside. Takes over bytes. */
-static vx_status open_vxc(struct vx_image *image, uint8_t *bytes, size_t size,
-                          const struct vx_image_options *options, struct vx_error *error)
+/* A .vxc file: the guest is inside. Takes over file. */
+static vx_status open_vxc(struct vx_image *image, struct vxf_file *file, const struct vx_image_options *options,
+                          struct vx_error *error)
 {
-    struct vxf_file *file;
-    vx_status status = vxf_open(bytes, size, &file, error);
-    if (status != VX_OK) {
-        vxi_buffer_free(bytes);
-        return status;
-    }
+    vx_status status = VX_OK;
     image->guest_size = (size_t)vxf_meta(file)->guest_size;
     if (!vxf_has_guest(file))
         status = vxi_fail(error, VX_ERR_VXC_NO_GUEST, 0, "the cache holds no guest");
@@ -130,40 +117,41 @@ static vx_status open_vxc(struct vx_image *image, uint8_t *bytes, size_t size,
         status = vxf_read_guest(file, image->guest, error);
     if (status == VX_OK)
         status = open_guest(image, options, error);
-    if (status == VX_OK && !(options && options->ignore_cache)) {
-        use_cache(image, bytes, size, file, false);
-        return VX_OK;
-    }
-    vxf_close(file);
-    vxi_buffer_free(bytes);
+    if (status == VX_OK && !(options && options->ignore_cache))
+        use_cache(image, file, false);
+    else
+        vxf_close(file);
     return status;
 }
 
-/* Takes over bytes. */
-static vx_status open_bytes(uint8_t *bytes, size_t size, const struct vx_image_options *options, uint64_t start_ns,
-                            struct vx_image **out, struct vx_error *error)
+static vx_status image_new(struct vx_image **out, struct vx_error *error)
 {
     struct vx_image *image = calloc(1, sizeof *image);
-    if (!image) {
-        vxi_buffer_free(bytes);
+    if (!image)
         return vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
-    }
     image->references = 1;
     image->memory_file = -1;
     vxi_fail(&image->cache_error, VX_ERR_NOT_FOUND, 0, "no cache given");
     image->cache_status = VX_ERR_NOT_FOUND;
-    vx_status status;
-    if (is_elf(bytes, size)) {
-        image->guest = bytes;
-        image->guest_size = size;
-        status = open_guest(image, options, error);
-        if (status == VX_OK && options && options->cache_path && !options->ignore_cache)
-            open_separate_cache(image, options->cache_path);
-    } else {
-        status = open_vxc(image, bytes, size, options, error);
-        if (status == VX_ERR_VXC_MAGIC)
-            status = vxi_fail(error, VX_ERR_ELF_MAGIC, 0, "neither an ELF file nor a cache");
-    }
+    *out = image;
+    return VX_OK;
+}
+
+/* An ELF file: image->guest has its bytes. */
+static vx_status open_elf(struct vx_image *image, const struct vx_image_options *options, struct vx_error *error)
+{
+    vx_status status = open_guest(image, options, error);
+    if (status == VX_OK && options && options->cache_path && !options->ignore_cache)
+        open_separate_cache(image, options->cache_path);
+    return status;
+}
+
+/* The image is as `status` says. */
+static vx_status finish(struct vx_image *image, vx_status status, uint64_t start_ns, struct vx_image **out,
+                        struct vx_error *error)
+{
+    if (status == VX_ERR_VXC_MAGIC)
+        status = vxi_fail(error, VX_ERR_ELF_MAGIC, 0, "neither an ELF file nor a cache");
     if (status != VX_OK) {
         destroy(image);
         return status;
@@ -178,32 +166,67 @@ static const struct vx_image_options *known(const struct vx_image_options *optio
     return options && options->size >= sizeof *options ? options : NULL;
 }
 
-vx_status vx_image_open(const char *path, const struct vx_image_options *options, struct vx_image **image,
+static vx_status open_fd(struct vx_image *image, int fd, const struct vx_image_options *options,
+                         struct vx_error *error)
+{
+    uint8_t magic[4];
+    if (pread(fd, magic, sizeof magic, 0) == sizeof magic && is_elf(magic, sizeof magic)) {
+        vx_status status = vxi_read_file(fd, VXF_GUEST_LIMIT, &image->guest, &image->guest_size, error);
+        return status == VX_OK ? open_elf(image, options, error) : status;
+    }
+    struct vxf_file *file;
+    vx_status status = vxf_open_fd(fd, &file, error);
+    return status == VX_OK ? open_vxc(image, file, options, error) : status;
+}
+
+vx_status vx_image_open(const char *path, const struct vx_image_options *options, struct vx_image **out,
                         struct vx_error *error)
 {
     uint64_t start_ns = vxi_now_ns();
-    uint8_t *bytes;
-    size_t size;
-    if (!path || !image || !error)
+    struct vx_image *image;
+    int fd;
+    if (!path || !out || !error)
         return VX_ERR_ARGUMENT;
-    vx_status status = vxi_read_file(path, CACHE_LIMIT, &bytes, &size, error);
+    vx_status status = vxi_open_file(path, &fd, error);
     if (status != VX_OK)
         return status;
-    return open_bytes(bytes, size, known(options), start_ns, image, error);
+    status = image_new(&image, error);
+    if (status == VX_OK)
+        status = finish(image, open_fd(image, fd, known(options), error), start_ns, out, error);
+    close(fd);
+    return status;
 }
 
-vx_status vx_image_open_memory(const void *bytes, size_t size, const char *name,
-                               const struct vx_image_options *options, struct vx_image **image,
-                               struct vx_error *error)
+static vx_status open_bytes(struct vx_image *image, const void *bytes, size_t size,
+                            const struct vx_image_options *options, struct vx_error *error)
 {
-    uint64_t start_ns = vxi_now_ns();
-    if (!bytes || !image || !error)
-        return VX_ERR_ARGUMENT;
     uint8_t *copy = vxi_buffer_new(size);
     if (!copy)
         return vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
     memcpy(copy, bytes, size);
-    return open_bytes(copy, size, known(options), start_ns, image, error);
+    if (is_elf(copy, size)) {
+        image->guest = copy;
+        image->guest_size = size;
+        return open_elf(image, options, error);
+    }
+    image->cache = copy;
+    struct vxf_file *file;
+    vx_status status = vxf_open(copy, size, &file, error);
+    return status == VX_OK ? open_vxc(image, file, options, error) : status;
+}
+
+vx_status vx_image_open_memory(const void *bytes, size_t size, const char *name,
+                               const struct vx_image_options *options, struct vx_image **out,
+                               struct vx_error *error)
+{
+    uint64_t start_ns = vxi_now_ns();
+    struct vx_image *image;
+    if (!bytes || !out || !error)
+        return VX_ERR_ARGUMENT;
+    vx_status status = image_new(&image, error);
+    if (status == VX_OK)
+        status = finish(image, open_bytes(image, bytes, size, known(options), error), start_ns, out, error);
+    return status;
 }
 
 vx_status vx_image_cache_status(const struct vx_image *image, struct vx_error *error)

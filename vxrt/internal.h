@@ -143,8 +143,7 @@ struct vx_image {
     atomic_uint references;
     uint8_t *guest;     /* the ELF file's bytes */
     size_t guest_size;
-    uint8_t *cache;     /* the .vxc file's bytes, or NULL */
-    size_t cache_size;
+    uint8_t *cache;     /* the .vxc file's bytes if it was opened from memory, or NULL */
     struct vxe_elf elf;
     vx_gaddr bias;
     int memory_file;    /* contents of all file-backed pages */
@@ -273,9 +272,10 @@ vx_status vxi_segments_make(struct vx_image *image, struct vx_error *error);
 /* Buffers of whole files; NULL if memory is out. */
 uint8_t *vxi_buffer_new(size_t size);
 void vxi_buffer_free(uint8_t *buffer);
-/* *bytes: a buffer, owned by the caller. */
-vx_status vxi_read_file(const char *path, uint64_t limit, uint8_t **bytes, size_t *size,
-                        struct vx_error *error);
+/* Open for reading; *fd is owned by the caller. */
+vx_status vxi_open_file(const char *path, int *fd, struct vx_error *error);
+/* A regular file of at most `limit` bytes; *bytes: a buffer, owned by the caller. */
+vx_status vxi_read_file(int fd, uint64_t limit, uint8_t **bytes, size_t *size, struct vx_error *error);
 void vxi_image_retain(struct vx_image *image);
 
 /* dispatch.c: the fast part of running; leaves x87 and SSE registers alone. */
