@@ -11,7 +11,10 @@ vx_status vxi_blocks_open(const struct vxf_section_info *info, const uint8_t *by
 {
     size_t count = vxi_block_count(info->plain_bytes);
     uint64_t sum = (uint64_t)count * 4;
-    struct vxi_cursor table = vxi_cursor(bytes, (size_t)info->stored_bytes);
+    if (sum > info->stored_bytes)
+        return vxi_fail(error, VX_ERR_VXC_SECTION, info->offset, "section %s has no room for its block table",
+                        info->name);
+    struct vxi_cursor table = vxi_cursor(bytes, count * 4);
     for (size_t i = 0; i < count; i++) {
         uint32_t stored = vxi_u32(&table);
         if (table.bad || !vxi_stream_sizes_ok(stored, vxi_block_plain(info->plain_bytes, i)))

@@ -7,6 +7,7 @@
 
 #include "format/error.h"
 #include "format/file.h"
+#include "format/stream.h"
 
 static bool read_at(int fd, uint8_t *dst, size_t size, uint64_t offset)
 {
@@ -37,6 +38,18 @@ const uint8_t *vxi_file_bytes(const struct vxf_file *file, uint64_t offset, size
     free(*owned);
     *owned = NULL;
     return NULL;
+}
+
+bool vxi_file_stream(const struct vxf_file *file, uint64_t offset, size_t stored, uint8_t *dst, size_t plain)
+{
+    uint8_t *owned;
+    if (stored == plain && offset >= file->present && file->fd >= 0 && offset <= file->size &&
+        stored <= file->size - offset)
+        return read_at(file->fd, dst, plain, offset);
+    const uint8_t *src = vxi_file_bytes(file, offset, stored, &owned);
+    bool good = src && vxi_inflate(src, stored, dst, plain);
+    free(owned);
+    return good;
 }
 
 vx_status vxi_section_bytes(const struct vxf_file *file, enum vxi_section section, const uint8_t **bytes,

@@ -42,23 +42,26 @@ struct vxf_file {
  */
 const uint8_t *vxi_file_bytes(const struct vxf_file *file, uint64_t offset, size_t size, uint8_t **owned);
 
+/* The stream at `offset` of the file, stored in `stored` bytes, into dst. False if it cannot be read or does not inflate. */
+bool vxi_file_stream(const struct vxf_file *file, uint64_t offset, size_t stored, uint8_t *dst, size_t plain);
+
 /* The stored bytes of a section, its hash checked; to free as above. */
 vx_status vxi_section_bytes(const struct vxf_file *file, enum vxi_section section, const uint8_t **bytes,
                             uint8_t **owned, struct vx_error *error);
 
 /* A blocked section: a table of stored sizes, then the blocks. */
 struct vxi_blocks {
-    const uint8_t *bytes; /* all stored bytes */
+    const uint8_t *bytes; /* the stored bytes; at least the table */
     uint64_t stored, plain;
     size_t count;
 };
-/* Check the layout of a section whose stored bytes these are. */
+/* Check the layout of a section that begins with these bytes: the table is looked at, the blocks are not. */
 vx_status vxi_blocks_open(const struct vxf_section_info *info, const uint8_t *bytes, struct vxi_blocks *blocks,
                           struct vx_error *error);
 /* Where the blocks begin, and the stored size of block i. */
 uint64_t vxi_blocks_start(const struct vxi_blocks *blocks);
 uint32_t vxi_block_stored(const struct vxi_blocks *blocks, size_t i);
-/* Inflate block i, which starts at `start` of the section's bytes, into dst. */
+/* Inflate block i, which starts at `start` of the section's bytes, into dst. All stored bytes must be there. */
 bool vxi_read_block(const struct vxi_blocks *blocks, size_t i, uint64_t start, uint8_t *dst);
 
 #endif

@@ -56,23 +56,24 @@ bool vxf_section(const struct vxf_file *file, size_t index, struct vxf_section_i
 }
 
 struct guest_job {
-    struct vxi_blocks blocks;
+    const struct vxf_file *file;
+    const struct vxi_blocks *blocks;
+    const uint64_t *starts; /* file offsets */
     uint8_t *dst;
-    const uint64_t *starts;
 };
 
-static bool inflate_guest_block(void *arg, size_t i)
+static bool read_guest_block(void *arg, size_t i)
 {
     const struct guest_job *job = arg;
-    return vxi_read_block(&job->blocks, i, job->starts[i], job->dst + i * VXI_BLOCK_BYTES);
+    return vxi_file_stream(job->file, job->starts[i], vxi_block_stored(job->blocks, i),
+                           job->dst + i * VXI_BLOCK_BYTES, vxi_block_plain(job->blocks->plain, i));
 }
 
-/* Inflate all blocks. */
-static vx_status inflate_guest(const struct vxi_blocks *blocks, uint8_t *dst, uint64_t offset,
-                               struct vx_error *error)
+static vx_status read_guest_blocks(const struct vxf_file *file, const struct vxi_blocks *blocks, uint8_t *dst,
+                                   struct vx_error *error)
 {
-    uint64_t start = vxi_blocks_start(blocks);
-    bool is_plain = blocks->stored - start == blocks->plain;
+    uint64_t offset = file->sections[VXI_GUEST].offset, start = offset + vxi_blocks_start(blocks);
+    bool is_plain = blocks->stored - vxi_blocks_start(blocks) == blocks->plain;
     uint64_t *starts = malloc((blocks->count + 1) * sizeof *starts);
     if (!starts)
         return vxi_fail(error, VX_ERR_MEMORY, offset, "no memory to inflate the guest");
@@ -80,10 +81,10 @@ static vx_status inflate_guest(const struct vxi_blocks *blocks, uint8_t *dst, ui
         starts[i] = start;
         start += vxi_block_stored(blocks, i);
     }
-    struct guest_job job = {.blocks = *blocks, .dst = dst, .starts = starts};
+    struct guest_job job = {.file = file, .blocks = blocks, .starts = starts, .dst = dst};
     long cpus = is_plain ? 1 : sysconf(_SC_NPROCESSORS_ONLN);
     unsigned threads = cpus < 1 ? 1 : cpus > (long)GUEST_THREADS ? GUEST_THREADS : (unsigned)cpus;
-    bool good = vxi_parallel(threads, blocks->count, inflate_guest_block, &job);
+    bool good = vxi_parallel(threads, blocks->count, read_guest_block, &job);
     free(starts);
     return good ? VX_OK : vxi_fail(error, VX_ERR_VXC_INFLATE, offset, "section guest does not inflate");
 }
@@ -93,18 +94,18 @@ vx_status vxf_read_guest(const struct vxf_file *file, void *dst, struct vx_error
     if (!vxf_has_guest(file))
         return vxi_fail(error, VX_ERR_VXC_NO_GUEST, 0, "the cache was made without its guest");
     const struct vxf_section_info *info = &file->sections[VXI_GUEST];
-    const uint8_t *bytes;
-    uint8_t *owned;
     struct vxi_blocks blocks;
-    vx_status status = vxi_section_bytes(file, VXI_GUEST, &bytes, &owned, error);
+    uint8_t *owned;
+    const uint8_t *table = vxi_file_bytes(file, info->offset, vxi_block_count(info->plain_bytes) * 4, &owned);
+    vx_status status = table ? vxi_blocks_open(info, table, &blocks, error)
+                             : vxi_fail(error, VX_ERR_IO, info->offset, "cannot read section guest");
     if (status == VX_OK)
-        status = vxi_blocks_open(info, bytes, &blocks, error);
-    if (status == VX_OK)
-        status = inflate_guest(&blocks, dst, info->offset, error);
+        status = read_guest_blocks(file, &blocks, dst, error);
     free(owned);
     if (status != VX_OK)
         return status;
 
+    /* stronger than the section's hash, and over what is used */
     uint64_t hash[2];
     vxf_hash128(dst, (size_t)file->meta.guest_size, hash);
     if (hash[0] != file->meta.guest_hash[0] || hash[1] != file->meta.guest_hash[1])

@@ -17,11 +17,9 @@ static void destroy(struct vx_image *image)
         vxi_zone_close(image->zone);
     if (file)
         vxf_close(file);
-    if (image->memory_file >= 0)
-        close(image->memory_file);
+    vxi_guest_free(image);
     free(image->runs);
-    vxi_buffer_free(image->guest);
-    vxi_buffer_free(image->cache);
+    free(image->cache);
     free(image);
 }
 
@@ -100,7 +98,8 @@ static vx_status open_guest(struct vx_image *image, const struct vx_image_option
         image->bias = options && options->load_bias ? options->load_bias : DEFAULT_BIAS;
     if (image->bias % VX_PAGE_BYTES)
         return vxi_fail(error, VX_ERR_ARGUMENT, 0, "the load address is not page-aligned");
-    return vxi_segments_make(image, error);
+    status = vxi_segments_make(image, error);
+    return status == VX_OK ? vxi_guest_seal(image, error) : status;
 }
 
 /* A .vxc file: the guest is inside. Takes over file. */
@@ -108,12 +107,11 @@ static vx_status open_vxc(struct vx_image *image, struct vxf_file *file, const s
                           struct vx_error *error)
 {
     vx_status status = VX_OK;
-    image->guest_size = (size_t)vxf_meta(file)->guest_size;
     if (!vxf_has_guest(file))
         status = vxi_fail(error, VX_ERR_VXC_NO_GUEST, 0, "the cache holds no guest");
-    else if (!(image->guest = vxi_buffer_new(image->guest_size)))
-        status = vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
-    else
+    if (status == VX_OK)
+        status = vxi_guest_new(image, (size_t)vxf_meta(file)->guest_size, error);
+    if (status == VX_OK)
         status = vxf_read_guest(file, image->guest, error);
     if (status == VX_OK)
         status = open_guest(image, options, error);
@@ -171,7 +169,12 @@ static vx_status open_fd(struct vx_image *image, int fd, const struct vx_image_o
 {
     uint8_t magic[4];
     if (pread(fd, magic, sizeof magic, 0) == sizeof magic && is_elf(magic, sizeof magic)) {
-        vx_status status = vxi_read_file(fd, VXF_GUEST_LIMIT, &image->guest, &image->guest_size, error);
+        size_t size;
+        vx_status status = vxi_file_size(fd, VXF_GUEST_LIMIT, &size, error);
+        if (status == VX_OK)
+            status = vxi_guest_new(image, size, error);
+        if (status == VX_OK)
+            status = vxi_read_file(fd, image->guest, size, error);
         return status == VX_OK ? open_elf(image, options, error) : status;
     }
     struct vxf_file *file;
@@ -200,18 +203,19 @@ vx_status vx_image_open(const char *path, const struct vx_image_options *options
 static vx_status open_bytes(struct vx_image *image, const void *bytes, size_t size,
                             const struct vx_image_options *options, struct vx_error *error)
 {
-    uint8_t *copy = vxi_buffer_new(size);
-    if (!copy)
-        return vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
-    memcpy(copy, bytes, size);
-    if (is_elf(copy, size)) {
-        image->guest = copy;
-        image->guest_size = size;
+    if (is_elf(bytes, size)) {
+        vx_status status = vxi_guest_new(image, size, error);
+        if (status != VX_OK)
+            return status;
+        memcpy(image->guest, bytes, size);
         return open_elf(image, options, error);
     }
-    image->cache = copy;
+    image->cache = malloc(size);
+    if (!image->cache)
+        return vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
+    memcpy(image->cache, bytes, size);
     struct vxf_file *file;
-    vx_status status = vxf_open(copy, size, &file, error);
+    vx_status status = vxf_open(image->cache, size, &file, error);
     return status == VX_OK ? open_vxc(image, file, options, error) : status;
 }
 

@@ -131,17 +131,22 @@ struct vxi_zone {
 
 /* ---- image (image.c, segments.c) ---- */
 
+enum vxi_backing {
+    VXI_IN_FILE, /* pages of the guest file */
+    VXI_COPIED,  /* pages made for the image, after them */
+    VXI_ZERO
+};
 struct vxi_run {
     vx_gaddr addr;
     uint32_t size;
     int prot;           /* VX_PROT_* */
-    bool is_anonymous;
-    uint32_t offset;    /* in the memory file */
+    enum vxi_backing backing;
+    uint32_t offset;    /* in the memory file, unless VXI_ZERO */
 };
 
 struct vx_image {
     atomic_uint references;
-    uint8_t *guest;     /* the ELF file's bytes */
+    uint8_t *guest;     /* the ELF file's bytes: the front of memory_file, mapped */
     size_t guest_size;
     uint8_t *cache;     /* the .vxc file's bytes if it was opened from memory, or NULL */
     struct vxe_elf elf;
@@ -267,15 +272,19 @@ uint64_t vxi_zone_resume(struct vxi_zone *zone, vx_gaddr addr, int32_t *esp_delt
 /* The box stops using the cache; its state must be in guest terms. */
 void vxi_leave_zone(struct vx_box *box);
 
+/* guest_file.c: fills image->guest_size, memory_file and guest, with room for size bytes, writable until sealed */
+vx_status vxi_guest_new(struct vx_image *image, size_t size, struct vx_error *error);
+vx_status vxi_guest_seal(struct vx_image *image, struct vx_error *error);
+void vxi_guest_free(struct vx_image *image);
+
 /* segments.c, file.c */
 vx_status vxi_segments_make(struct vx_image *image, struct vx_error *error);
-/* Buffers of whole files; NULL if memory is out. */
-uint8_t *vxi_buffer_new(size_t size);
-void vxi_buffer_free(uint8_t *buffer);
 /* Open for reading; *fd is owned by the caller. */
 vx_status vxi_open_file(const char *path, int *fd, struct vx_error *error);
-/* A regular file of at most `limit` bytes; *bytes: a buffer, owned by the caller. */
-vx_status vxi_read_file(int fd, uint64_t limit, uint8_t **bytes, size_t *size, struct vx_error *error);
+/* Size of a regular file of at most `limit` bytes. */
+vx_status vxi_file_size(int fd, uint64_t limit, size_t *size, struct vx_error *error);
+/* Its first `size` bytes, from the file position on. */
+vx_status vxi_read_file(int fd, uint8_t *bytes, size_t size, struct vx_error *error);
 void vxi_image_retain(struct vx_image *image);
 
 /* dispatch.c: the fast part of running; leaves x87 and SSE registers alone. */

@@ -136,7 +136,7 @@ vx_status vx_box_map_file(struct vx_box *box, vx_gaddr addr, uint32_t size, int 
 static size_t count_alike(const struct vxi_run *runs, size_t count)
 {
     size_t n = 1;
-    while (n < count && !runs[0].is_anonymous && !runs[n].is_anonymous &&
+    while (n < count && runs[0].backing != VXI_ZERO && runs[n].backing != VXI_ZERO &&
            runs[n].addr == runs[n - 1].addr + runs[n - 1].size &&
            runs[n].offset == runs[n - 1].offset + runs[n - 1].size &&
            vxi_host_prot((uint8_t)runs[n].prot) == vxi_host_prot((uint8_t)runs[0].prot))
@@ -153,7 +153,7 @@ vx_status vxi_map_runs(struct vx_box *box, const struct vxi_run *runs, size_t co
         /* A page of the map that is first written costs one fault, first read two. */
         *(volatile uint8_t *)&box->pages[(run->addr + bias) / VX_PAGE_BYTES] = 0;
         vx_status status = map(box, run->addr + bias, last->addr + last->size - run->addr, run->prot,
-                               run->is_anonymous ? -1 : fd, run->is_anonymous ? 0 : run->offset);
+                               run->backing == VXI_ZERO ? -1 : fd, run->offset);
         if (status != VX_OK)
             return status;
         for (; run <= last; run++)

@@ -1,12 +1,11 @@
 /*
- * The guest's segments as runs of pages, backed by a sealed memory file, so
- * that a new box maps them instead of copying. Two segments may share a
- * page; it then has the bytes and the permissions of both.
+ * The guest's segments as runs of pages of the image's memory file. Pages whose bytes
+ * stand in the guest file as they are to be are mapped from there, also what follows
+ * a segment on its last page, as the kernel does. Copies are made of the others: where data end and
+ * zeros begin, and where two segments share a page, which then has the permissions of both.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "vxrt/internal.h"
@@ -27,11 +26,12 @@ static int prot_of(uint32_t elf_prot)
            (elf_prot & VXE_X ? VX_PROT_EXEC : 0);
 }
 
-static void add_run(struct vx_image *image, uint64_t from, uint64_t to, int prot, bool is_anonymous)
+static void add_run(struct vx_image *image, uint64_t from, uint64_t to, int prot, enum vxi_backing backing,
+                    uint64_t offset)
 {
     if (from < to)
-        image->runs[image->run_count++] = (struct vxi_run){
-            .addr = (vx_gaddr)from, .size = (uint32_t)(to - from), .prot = prot, .is_anonymous = is_anonymous };
+        image->runs[image->run_count++] = (struct vxi_run){ .addr = (vx_gaddr)from, .size = (uint32_t)(to - from),
+                                                            .prot = prot, .backing = backing, .offset = (uint32_t)offset };
 }
 
 /* The last page of the runs so far belongs to the next segment too. Returns its permissions. */
@@ -45,27 +45,35 @@ static int split_last_page(struct vx_image *image)
     return prot;
 }
 
-static void make_runs(struct vx_image *image)
+/* The end of the pages from `first` on that the file holds as they are to be. */
+static uint64_t whole_pages(const struct vxe_segment *segment, uint64_t first)
 {
-    uint64_t end = 0;
-    for (size_t i = 0; i < image->elf.segment_count; i++) {
-        const struct vxe_segment *segment = &image->elf.segments[i];
-        uint64_t first = page_down(segment->addr), last = page_up((uint64_t)segment->addr + segment->mem_size);
-        uint64_t file_last = page_up((uint64_t)segment->addr + segment->file_size);
-        int prot = prot_of(segment->prot);
-        if (segment->mem_size == 0)
-            continue;
-        if (first < end) {
-            add_run(image, first, end, split_last_page(image) | prot, false);
-            first = end;
-        }
-        if (segment->file_size == 0 || file_last < first)
-            file_last = first;
-        add_run(image, first, file_last, prot, false);
-        add_run(image, file_last, last, prot, true);
-        if (last > end)
-            end = last;
+    uint64_t end = (uint64_t)segment->addr + segment->file_size;
+    if (segment->file_size == 0 || (segment->addr - segment->file_offset) % VX_PAGE_BYTES)
+        return first;
+    end = segment->mem_size > segment->file_size ? page_down(end) : page_up(end);
+    return end > first ? end : first;
+}
+
+/* Returns the end of the segment's pages. */
+static uint64_t add_segment(struct vx_image *image, const struct vxe_segment *segment, uint64_t end)
+{
+    uint64_t first = page_down(segment->addr), last = page_up((uint64_t)segment->addr + segment->mem_size);
+    uint64_t file_last = segment->file_size ? page_up((uint64_t)segment->addr + segment->file_size) : first;
+    int prot = prot_of(segment->prot);
+    if (segment->mem_size == 0)
+        return end;
+    if (first < end) {
+        add_run(image, first, end, split_last_page(image) | prot, VXI_COPIED, 0);
+        first = end;
     }
+    if (file_last < first)
+        file_last = first;
+    uint64_t whole = whole_pages(segment, first);
+    add_run(image, first, whole, prot, VXI_IN_FILE, segment->file_offset + first - segment->addr);
+    add_run(image, whole, file_last, prot, VXI_COPIED, 0);
+    add_run(image, file_last, last, prot, VXI_ZERO, 0);
+    return last > end ? last : end;
 }
 
 static bool write_all(int fd, const uint8_t *bytes, size_t size, uint64_t offset)
@@ -118,22 +126,20 @@ vx_status vxi_segments_make(struct vx_image *image, struct vx_error *error)
     vx_status status = check_range(image, error);
     if (status != VX_OK)
         return status;
-    image->runs = calloc(3 * image->elf.segment_count, sizeof *image->runs);
+    image->runs = calloc(4 * image->elf.segment_count, sizeof *image->runs);
     if (!image->runs)
         return vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
-    make_runs(image);
-    uint64_t bytes = 0;
+    uint64_t end = 0, bytes = page_up(image->guest_size);
+    for (size_t i = 0; i < image->elf.segment_count; i++)
+        end = add_segment(image, &image->elf.segments[i], end);
     for (size_t i = 0; i < image->run_count; i++) {
-        image->runs[i].offset = (uint32_t)bytes;
-        bytes += image->runs[i].is_anonymous ? 0 : image->runs[i].size;
-    }
-    image->memory_file = memfd_create("vx-guest", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (image->memory_file < 0 || bytes > UINT32_MAX || ftruncate(image->memory_file, (off_t)bytes) != 0)
-        return vxi_fail(error, VX_ERR_MEMORY, 0, "cannot make a memory file");
-    for (size_t i = 0; i < image->run_count; i++)
-        if (!image->runs[i].is_anonymous && !fill_run(image, &image->runs[i]))
+        struct vxi_run *run = &image->runs[i];
+        if (run->backing != VXI_COPIED)
+            continue;
+        run->offset = (uint32_t)bytes;
+        bytes += run->size;
+        if (bytes > UINT32_MAX || ftruncate(image->memory_file, (off_t)bytes) != 0 || !fill_run(image, run))
             return vxi_fail(error, VX_ERR_MEMORY, 0, "cannot fill the memory file");
-    if (fcntl(image->memory_file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
-        return vxi_fail(error, VX_ERR_MEMORY, 0, "cannot seal the memory file");
+    }
     return VX_OK;
 }
