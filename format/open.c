@@ -19,6 +19,8 @@ const char *const vxi_section_names[VXI_SECTION_COUNT] = {
     "meta", "index", "entries", "pages", "code", "rows", "relocs", "guest",
 };
 
+#define TABLE_END (VXI_HEADER_BYTES + VXI_SECTION_COUNT * VXI_TABLE_ENTRY_BYTES)
+
 /* Everything before the hashed bytes has exactly one legal value. */
 static vx_status check_header(struct vxf_file *file, struct vx_error *error)
 {
@@ -86,6 +88,22 @@ static vx_status read_table(struct vxf_file *file, struct vx_error *error)
     }
     if (end != file->size)
         return vxi_fail(error, VX_ERR_VXC_SECTION, end, "bytes after the last section");
+    return VX_OK;
+}
+
+/* Of a file: all that opening looks at, in one piece. */
+static vx_status read_front(struct vxf_file *file, struct vx_error *error)
+{
+    uint64_t front = file->sections[VXI_CODE].offset;
+    uint8_t *owned;
+    if (front <= file->present)
+        return VX_OK;
+    const uint8_t *bytes = vxi_file_bytes(file, 0, (size_t)front, &owned);
+    if (!bytes)
+        return vxi_fail(error, VX_ERR_IO, file->present, "cannot read the file");
+    free(file->owned);
+    file->bytes = file->owned = owned;
+    file->present = (size_t)front;
     return VX_OK;
 }
 
@@ -369,7 +387,7 @@ static vx_status check_guest(struct vxf_file *file, struct vx_error *error)
 static vx_status open_file(struct vxf_file *file, struct vxf_file **out, struct vx_error *error)
 {
     static vx_status (*const steps[])(struct vxf_file *, struct vx_error *) = {
-        check_header, read_table, check_bulk, read_meta, read_index, read_entries, read_pages, check_guest,
+        check_header, read_table, read_front, check_bulk, read_meta, read_index, read_entries, read_pages, check_guest,
     };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         vx_status status = steps[i](file, error);
@@ -394,9 +412,6 @@ vx_status vxf_open(const void *bytes, size_t size, struct vxf_file **out, struct
     return open_file(file, out, error);
 }
 
-/* Holds all that is read at opening of a cache of middling size. */
-#define FRONT_BYTES (192u << 10)
-
 vx_status vxf_open_fd(int fd, struct vxf_file **out, struct vx_error *error)
 {
     struct stat info;
@@ -409,12 +424,12 @@ vx_status vxf_open_fd(int fd, struct vxf_file **out, struct vx_error *error)
     file->size = (uint64_t)info.st_size;
     file->fd = -1;
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    size_t front = file->size < FRONT_BYTES ? (size_t)file->size : FRONT_BYTES;
+    size_t front = file->size < TABLE_END ? (size_t)file->size : TABLE_END;
     if (copy >= 0) {
         file->fd = copy;
         file->bytes = vxi_file_bytes(file, 0, front, &file->owned);
     }
-    if (!file->bytes) {
+    if (copy < 0 || (front && !file->bytes)) {
         vxf_close(file);
         return vxi_fail(error, VX_ERR_IO, 0, "cannot read the file");
     }

@@ -4,7 +4,9 @@
  * most of this file recomputes them, to reach the checks behind.
  */
 #include <CUnit/Basic.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "tests/test_format_util.h"
@@ -44,6 +46,64 @@ static void test_every_byte(void)
         CU_ASSERT_EQUAL(accepted, 0);
         free(bytes);
     }
+}
+
+/* Bytes that nothing reads on demand: the file hash, and the hashes of sections that are read in pieces. */
+static bool is_unread(size_t at)
+{
+    size_t section = (at - VXI_HEADER_BYTES) / VXI_TABLE_ENTRY_BYTES, field = (at - VXI_HEADER_BYTES) % VXI_TABLE_ENTRY_BYTES;
+    return (at >= 24 && at < 40) ||
+           (at >= VXI_HEADER_BYTES && section >= VXI_CODE && section <= VXI_GUEST && field >= 32);
+}
+
+/* A file read on demand, each byte changed: a clean error, or the byte is one that is not read. */
+static void test_every_byte_on_demand(void)
+{
+    for (int level = 0; level <= 6; level += 6) {
+        size_t size, wrong = 0;
+        uint8_t *bytes = small_file(11, level, &size);
+        struct vx_error error;
+        int fd = memfd_create("cache", MFD_CLOEXEC);
+        CU_ASSERT_EQUAL_FATAL(write(fd, bytes, size), (ssize_t)size);
+        CU_ASSERT_EQUAL(read_deeply_fd(fd, &error), VX_OK);
+        for (size_t i = 0; i < size; i++) {
+            uint8_t changed = bytes[i] ^ 0x20;
+            CU_ASSERT_EQUAL_FATAL(pwrite(fd, &changed, 1, (off_t)i), 1);
+            vx_status status = read_deeply_fd(fd, &error);
+            wrong += is_unread(i) ? status != VX_OK : !is_vxc_error(status) || error.status != status || !*error.text;
+            CU_ASSERT_EQUAL_FATAL(pwrite(fd, &bytes[i], 1, (off_t)i), 1);
+        }
+        CU_ASSERT_EQUAL(wrong, 0);
+        for (size_t i = size; i-- > 0;) {
+            CU_ASSERT_EQUAL_FATAL(ftruncate(fd, (off_t)i), 0);
+            vx_status status = read_deeply_fd(fd, &error);
+            CU_ASSERT_EQUAL(status, i < 8 ? VX_ERR_VXC_MAGIC : VX_ERR_VXC_TRUNCATED);
+        }
+        close(fd);
+        free(bytes);
+    }
+}
+
+/* The file changes, or shrinks, after it was opened. */
+static void test_change_after_opening(void)
+{
+    size_t size;
+    uint8_t *bytes = small_file(13, 6, &size);
+    struct vx_error error;
+    struct vxf_file *file;
+    int fd = memfd_create("cache", MFD_CLOEXEC);
+    CU_ASSERT_EQUAL_FATAL(write(fd, bytes, size), (ssize_t)size);
+    CU_ASSERT_EQUAL_FATAL(vxf_open_fd(fd, &file, &error), VX_OK);
+    CU_ASSERT_EQUAL(read_all_of(file, &error), VX_OK);
+    for (size_t i = 0; i < size; i++)
+        bytes[i] ^= 0x10;
+    CU_ASSERT_EQUAL_FATAL(pwrite(fd, bytes, size, 0), (ssize_t)size);
+    CU_ASSERT_EQUAL(read_all_of(file, &error), VX_ERR_VXC_SECTION_HASH);
+    CU_ASSERT_EQUAL_FATAL(ftruncate(fd, 10), 0);
+    CU_ASSERT_EQUAL(read_all_of(file, &error), VX_ERR_IO);
+    vxf_close(file);
+    close(fd);
+    free(bytes);
 }
 
 static void test_every_length(void)
@@ -641,6 +701,8 @@ int main(void)
     CU_initialize_registry();
     CU_pSuite suite = CU_add_suite("damage", NULL, NULL);
     CU_add_test(suite, "every byte changed", test_every_byte);
+    CU_add_test(suite, "every byte and length, read on demand", test_every_byte_on_demand);
+    CU_add_test(suite, "changed after opening", test_change_after_opening);
     CU_add_test(suite, "every length", test_every_length);
     CU_add_test(suite, "header and section table", test_header_and_table);
     CU_add_test(suite, "fields, hashes recomputed", test_fields);

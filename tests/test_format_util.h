@@ -256,28 +256,48 @@ static inline vx_status read_chunk(const struct vxf_file *file, size_t i, struct
 }
 
 /* Open and read everything, from a copy of exactly this size. */
+/* Everything that an open file holds. */
+static inline vx_status read_all_of(const struct vxf_file *file, struct vx_error *error)
+{
+    size_t count;
+    vx_status status = VX_OK;
+    const struct vxf_chunk *chunks = vxf_chunks(file, &count);
+    if (!tables_valid(file))
+        abort();
+    for (size_t i = 0; i < count && status == VX_OK; i++)
+        status = read_chunk(file, i, chunks[i], error);
+    if (status == VX_OK && vxf_has_guest(file)) {
+        uint8_t *guest = malloc(vxf_meta(file)->guest_size + 1);
+        status = vxf_read_guest(file, guest, error);
+        free(guest);
+    }
+    return status;
+}
+
 static inline vx_status read_deeply(const void *bytes, size_t size, struct vx_error *error)
 {
     uint8_t *copy = malloc(size ? size : 1);
     struct vxf_file *file;
-    size_t count;
     if (size)
         memcpy(copy, bytes, size);
     vx_status status = vxf_open(copy, size, &file, error);
     if (status == VX_OK) {
-        const struct vxf_chunk *chunks = vxf_chunks(file, &count);
-        if (!tables_valid(file))
-            abort();
-        for (size_t i = 0; i < count && status == VX_OK; i++)
-            status = read_chunk(file, i, chunks[i], error);
-        if (status == VX_OK && vxf_has_guest(file)) {
-            uint8_t *guest = malloc(vxf_meta(file)->guest_size + 1);
-            status = vxf_read_guest(file, guest, error);
-            free(guest);
-        }
+        status = read_all_of(file, error);
         vxf_close(file);
     }
     free(copy);
+    return status;
+}
+
+/* The same from a file, on demand. */
+static inline vx_status read_deeply_fd(int fd, struct vx_error *error)
+{
+    struct vxf_file *file;
+    vx_status status = vxf_open_fd(fd, &file, error);
+    if (status == VX_OK) {
+        status = read_all_of(file, error);
+        vxf_close(file);
+    }
     return status;
 }
 

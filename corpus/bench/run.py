@@ -86,12 +86,12 @@ def seconds(run):
 class Guest:
     """One program in its three ways, and what was measured."""
 
-    def __init__(self, name, program, arguments, tools, scratch):
+    def __init__(self, name, program, arguments, tools, scratch, level=6):
         vxc, vxrun = tools
         self.name, self.arguments = name, arguments
         cache = os.path.join(scratch, name + ".vxc")
         start = time.monotonic()
-        subprocess.run([vxc, "compile", "-j1", "-o", cache, program], check=True)
+        subprocess.run([vxc, "compile", "-j1", "--level", str(level), "-o", cache, program], check=True)
         self.compile_seconds = time.monotonic() - start
         info = subprocess.run([vxc, "info", "--json", cache], check=True, capture_output=True).stdout
         self.info = json.loads(info)
@@ -140,11 +140,12 @@ def print_table(guests, out):
         print(f"{'highest':<15}{'':>9}{max(cached):>8.3f}{max(uncached):>9.3f}{max(growth):>8.2f}", file=out)
 
 
-def print_start(hello, out):
+def print_start(starts, out):
     """From exec to exit of a program that greets: what opening, loading and verifying cost."""
-    wall = {way: hello.median(way, lambda run: run["wall"]) * 1e3 for way in WAYS}
-    print(f"start and end of a static hello: native {wall['native']:.2f} ms, cached {wall['cached']:.2f} ms, "
-          f"uncached {wall['uncached']:.2f} ms (wall, median of {len(hello.runs['native'])})", file=out)
+    for hello in starts:
+        wall = {way: hello.median(way, lambda run: run["wall"]) * 1e3 for way in WAYS}
+        print(f"start and end of {hello.name}: native {wall['native']:.2f} ms, cached {wall['cached']:.2f} ms, "
+              f"uncached {wall['uncached']:.2f} ms (wall, median of {len(hello.runs['native'])})", file=out)
 
 
 def progress(text):
@@ -168,7 +169,7 @@ def run_all(guests, rounds, cpu):
 
 
 def prepare(options, scratch, tools):
-    """The wanted guests and the start-up one."""
+    """The wanted guests; and those that only start, from a compressed and a stored cache."""
     guests = []
     for name, count in table():
         program = os.path.join(options.corpus, "bin", name)
@@ -181,7 +182,9 @@ def prepare(options, scratch, tools):
         guests.append(Guest(name, program, arguments, tools, scratch))
     program = os.path.join(scratch, "hello")
     subprocess.run(["gcc", "-m32", "-O2", "-static", "-x", "c", "-", "-o", program], input=HELLO, check=True)
-    return guests, Guest("hello", program, [], tools, scratch)
+    starts = [Guest("static hello", program, [], tools, scratch),
+              Guest("static hello, --level 0", program, [], tools, scratch, level=0)]
+    return guests, starts
 
 
 def machine():
@@ -210,17 +213,17 @@ def main():
         return 77
     about = machine()
     with tempfile.TemporaryDirectory(prefix="vx-bench-") as scratch:
-        guests, hello = prepare(options, scratch, tools)
-        if not run_all(guests, options.runs, options.cpu) or not run_all([hello], START_RUNS, options.cpu):
+        guests, starts = prepare(options, scratch, tools)
+        if not run_all(guests, options.runs, options.cpu) or not run_all(starts, START_RUNS, options.cpu):
             return 1
     text_to = sys.stderr if options.json == "-" else sys.stdout
     print(f"{about['processor']}, Linux {about['kernel']}, load {about['load']:.1f} at the start; "
           f"{options.runs} runs, scale {options.scale:g}; ratios to native = 1\n", file=text_to)
     print_table(guests, text_to)
-    print_start(hello, text_to)
+    print_start(starts, text_to)
     if options.json:
         report = {"schema": "vx-bench-1", "machine": about, "runs": options.runs, "scale": options.scale,
-                  "guests": [guest.report() for guest in guests], "start": hello.report()}
+                  "guests": [guest.report() for guest in guests], "start": [hello.report() for hello in starts]}
         with (sys.stdout if options.json == "-" else open(options.json, "w", encoding="utf-8")) as out:
             json.dump(report, out, indent=1)
             out.write("\n")
