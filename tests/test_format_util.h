@@ -255,7 +255,6 @@ static inline vx_status read_chunk(const struct vxf_file *file, size_t i, struct
     return status;
 }
 
-/* Open and read everything, from a copy of exactly this size. */
 /* Everything that an open file holds. */
 static inline vx_status read_all_of(const struct vxf_file *file, struct vx_error *error)
 {
@@ -274,6 +273,7 @@ static inline vx_status read_all_of(const struct vxf_file *file, struct vx_error
     return status;
 }
 
+/* Open and read everything, from a copy of exactly this size. */
 static inline vx_status read_deeply(const void *bytes, size_t size, struct vx_error *error)
 {
     uint8_t *copy = malloc(size ? size : 1);
