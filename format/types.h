@@ -31,6 +31,10 @@ typedef uint32_t vx_gaddr;
     X(VX_ERR_UNSUPPORTED, 9, "not supported by this build")                   \
     X(VX_ERR_TOO_LARGE, 10, "larger than the limit")                          \
     X(VX_ERR_FULL, 11, "no space left")                                       \
+    X(VX_ERR_TRAP, 12, "the guest trapped")                                   \
+    X(VX_ERR_SIGNATURE, 13, "malformed signature")                            \
+    X(VX_ERR_NO_SYMBOL, 14, "no such export")                                 \
+    X(VX_ERR_UNWOUND, 15, "left a call but not by returning from it")         \
     /* 20..39: the guest ELF */                                               \
     X(VX_ERR_ELF_MAGIC, 20, "not an ELF file")                                \
     X(VX_ERR_ELF_CLASS, 21, "not a 32-bit little-endian i386 ELF file")       \
@@ -41,6 +45,8 @@ typedef uint32_t vx_gaddr;
     X(VX_ERR_ELF_ENTRY, 26, "ELF entry point is outside executable segments") \
     X(VX_ERR_ELF_DYNAMIC, 27, "malformed ELF dynamic section")                \
     X(VX_ERR_ELF_INTERP, 28, "needs a dynamic linker, which is not supported") \
+    X(VX_ERR_ELF_RELOC, 29, "relocation that cannot be applied")              \
+    X(VX_ERR_IMPORT, 30, "imports are missing")                               \
     /* 40..69: the .vxc file */                                               \
     X(VX_ERR_VXC_MAGIC, 40, "not a .vxc file")                                \
     X(VX_ERR_VXC_VERSION, 41, "unknown .vxc format version")                  \

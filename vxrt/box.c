@@ -62,6 +62,7 @@ static void init_context(struct vx_box *box)
 
 void vxi_reset_return_stack(struct vx_box *box)
 {
+    box->return_epoch++;
     box->ctx->rsp = box->ctx->rsp_top;
     *(uint64_t *)box->ctx->rsp_top = (uint64_t)vxi_stub_underflow;
 }
@@ -69,10 +70,10 @@ void vxi_reset_return_stack(struct vx_box *box)
 void vxi_clear_table(struct vx_box *box)
 {
     uint8_t *table = (uint8_t *)box->ctx + VX_CTX_TABLE;
-    if (madvise(table, VXI_TABLE_BYTES, MADV_DONTNEED) == 0)
-        return;
-    if (mmap(table, VXI_TABLE_BYTES, PROT_READ | PROT_WRITE, FLAGS | MAP_FIXED, -1, 0) == MAP_FAILED)
+    if (madvise(table, VXI_TABLE_BYTES, MADV_DONTNEED) != 0 &&
+        mmap(table, VXI_TABLE_BYTES, PROT_READ | PROT_WRITE, FLAGS | MAP_FIXED, -1, 0) == MAP_FAILED)
         abort(); /* stale entries must not stay, and nothing else removes them */
+    vxi_gate_fill(box);
 }
 
 /* Pages that the cache was made from; while they hold the image's bytes, its code is good. */
@@ -139,6 +140,7 @@ static void destroy(struct vx_box *box)
 {
     vxi_timer_free(box);
     vxi_retry_free(box);
+    vxi_stopped_drop(box, 0, true);
     vxi_units_free(box);
     vxi_spans_changed(box);
     free(box->seeds);

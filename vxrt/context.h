@@ -31,6 +31,12 @@
 #define VXI_CTX_RDI 0xc8
 #define VXI_CTX_IS_WIDE 0xd0
 #define VXI_CTX_RETURN_MISSES 0xd8
+#define VXI_CTX_HAS_AVX 0x108
+#define VXI_CTX_HOST_MXCSR 0x110
+#define VXI_CTX_HOST_CONTROL 0x114
+#define VXI_CTX_FX 0x120
+#define VXI_CTX_RESULT 0x320
+#define VXI_CTX_IS_FLOAT 0x330
 #define VXI_CTX_TABLE 0x1000
 
 /* What vxi_enter returns. */
@@ -40,6 +46,13 @@
 #define VXI_EXIT_EVENT 3  /* r8, r9, r10 */
 #define VXI_EXIT_SIGNAL 4 /* a signal handler took the state: ctx->signal */
 #define VXI_EXIT_ABORT 5  /* interrupted before the guest was entered: nothing changed */
+#define VXI_EXIT_DONE 6   /* returned to VX_GATE_RETURN: regs eax edx esp; x87 and SSE are the host's */
+#define VXI_EXIT_HOST 7   /* a host function failed or suspended; x87 and SSE are the host's */
+
+/* What vxi_host_call returns: result in eax and edx, or in ctx->result; or leave. */
+#define VXI_HOST_INT 0
+#define VXI_HOST_FLOAT 1
+#define VXI_HOST_TRAP 2
 
 /* ctx->stepping */
 #define VXI_STEP_NONE 0
@@ -59,6 +72,13 @@
 #define VXI_EFLAGS_KEPT 0x240000
 #define VXI_EFLAGS_FIXED 0x202
 #define VXI_EFLAGS_TF 0x100
+
+/* The gate: guest addresses that stand for the host. No page of it is readable or executable; the table leads to call.S. */
+#define VX_GATE_BASE 0xfffe0000
+#define VX_GATE_BYTES 0x10000
+#define VX_GATE_RETURN VX_GATE_BASE     /* where a function called by the host returns to */
+#define VX_GATE_IMPORTS (VX_GATE_BASE + 16)
+#define VX_GATE_STRIDE 4
 
 #ifndef __ASSEMBLER__
 
@@ -110,6 +130,9 @@ struct vxi_context {
     uint32_t host_mxcsr;        /* the host's, while the guest runs */
     uint16_t host_control;      /* x87 control word */
     uint8_t fx[512] __attribute__((aligned(16)));
+    /* Calls: a float result, 80 bits from the guest, a double to it. */
+    uint8_t result[16];
+    uint32_t is_float;          /* the call in progress returns one */
 };
 
 _Static_assert(offsetof(struct vxi_context, return_stub) == VX_CTX_RETURN, "contract");
@@ -139,6 +162,12 @@ _Static_assert(offsetof(struct vxi_context, rdi) == VXI_CTX_RDI, "enter.S");
 _Static_assert(offsetof(struct vxi_context, is_wide) == VXI_CTX_IS_WIDE, "enter.S");
 _Static_assert(offsetof(struct vxi_context, flags) == VXI_CTX_FLAGS, "enter.S");
 _Static_assert(offsetof(struct vxi_context, inside) == VXI_CTX_INSIDE, "enter.S");
+_Static_assert(offsetof(struct vxi_context, has_avx) == VXI_CTX_HAS_AVX, "call.S");
+_Static_assert(offsetof(struct vxi_context, host_mxcsr) == VXI_CTX_HOST_MXCSR, "call.S");
+_Static_assert(offsetof(struct vxi_context, host_control) == VXI_CTX_HOST_CONTROL, "call.S");
+_Static_assert(offsetof(struct vxi_context, fx) == VXI_CTX_FX, "call.S");
+_Static_assert(offsetof(struct vxi_context, result) == VXI_CTX_RESULT, "call.S");
+_Static_assert(offsetof(struct vxi_context, is_float) == VXI_CTX_IS_FLOAT, "call.S");
 _Static_assert(sizeof(struct vxi_context) <= VX_CTX_TABLE, "the table follows the page");
 _Static_assert(sizeof(_Atomic uint32_t) == 4, "enter.S");
 
@@ -149,6 +178,17 @@ _Static_assert(sizeof(_Atomic uint32_t) == 4, "enter.S");
 int vxi_enter(struct vxi_context *ctx);
 /* Copy n bytes; the number of bytes not copied (a fault in a mapped file that shrank). */
 size_t vxi_copy(void *dst, const void *src, size_t n);
+
+/* call.S. Runs ctx->entry as a call of ctx->regs.eip; returns VXI_EXIT_*. */
+int vxi_call(struct vxi_context *ctx);
+/* hostcall.c, from call.S: the guest called the import at ctx->regs.eip. Returns VXI_HOST_*, and leaves the guest's return
+ * address in ctx->regs.eip. */
+int vxi_host_call(struct vxi_context *ctx);
+/* Copy n > 0 words to the running box's window; or from there, each to 8 bytes. The number of words not copied: a fault. */
+size_t vxi_copy_words(void *window, const uint32_t *src, size_t n);
+size_t vxi_spread_words(void *dst, const void *window, size_t n);
+extern const uint8_t vxi_call_done[], vxi_stub_host[], vxi_calls_begin[], vxi_calls_end[];
+extern const uint8_t vxi_words_insn[], vxi_spread_insn[], vxi_words_fault[];
 
 /* Labels in enter.S: code addresses, never called from C. */
 extern const uint8_t vxi_stub_miss[], vxi_stub_return[], vxi_stub_underflow[], vxi_stub_event[];

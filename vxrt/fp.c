@@ -89,6 +89,12 @@ void vxi_fp_restore(struct vxi_context *ctx)
     __asm__ volatile("ldmxcsr %0" : : "m"(ctx->fx[FX_MXCSR]));
 }
 
+void vxi_fp_empty(struct vxi_context *ctx)
+{
+    memset(ctx->fx + 2, 0, 4);
+    ctx->is_x87_idle = is_x87_idle(ctx->fx);
+}
+
 void vx_box_get_fxsave(struct vx_box *box, uint8_t fx[512])
 {
     const uint32_t mask = MXCSR_VALID;

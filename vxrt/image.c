@@ -19,6 +19,7 @@ static void destroy(struct vx_image *image)
         vxf_close(file);
     vxi_guest_free(image);
     free(image->runs);
+    vxi_link_free(&image->link);
     free(image->cache);
     free(image);
 }

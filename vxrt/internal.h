@@ -129,6 +129,80 @@ struct vxi_zone {
     struct vxi_cpu cpu; /* under lock */
 };
 
+/* ---- calls (call.c, hostcall.c, link.c, start.c) ---- */
+
+/* A host function, by number of the import. */
+struct vxi_host {
+    vx_host_fn fn;          /* NULL: none */
+    void *context;
+    struct vx_func func;    /* signature */
+    bool is_variadic;       /* one more argument: the address after the others */
+};
+
+/* An import: what the guest leaves to the host. */
+struct vxi_import {
+    const char *name;       /* in the guest's bytes */
+    uint32_t symbol;        /* index in the dynamic symbols; UINT32_MAX: a slot of an executable */
+    vx_gaddr slot;          /* where an executable wants the address, before load bias; else 0 */
+    uint32_t size;
+    uint8_t kind;           /* enum vx_symbol_kind */
+    bool is_weak;
+};
+
+/* Start with a zeroed walk. */
+struct vxi_import_walk {
+    uint32_t index;
+    bool in_slots;
+};
+
+struct vxi_link {
+    bool is_linked;
+    struct vxi_import *imports;
+    size_t import_count;
+    struct vxi_host *hosts; /* one for each import, once linked, and the runtime's own after them */
+    struct vxe_reloc *at_start; /* relocations that need guest code to run (R_386_IRELATIVE and the like) */
+    size_t at_start_count;
+};
+
+/* One call of a guest function, from its begin to its end. */
+struct vxi_frame {
+    char result;
+    vx_gaddr esp;           /* before the return address is popped */
+    uint32_t argument_bytes;
+    uint32_t level;         /* calls around it */
+    /* A nested call: what it has to put back for the host function around it. */
+    struct vx_regs regs;
+    uint64_t rsp;
+    uint32_t epoch;
+    uint32_t is_float;
+    uint32_t host_mxcsr;
+    uint16_t host_control;
+};
+
+/* A call that ended with a trap, and may go on. */
+struct vxi_stopped {
+    struct vxi_stopped *next;
+    struct vxi_frame frame;
+    bool is_suspended;
+    vx_gaddr base;          /* calls.base before */
+    struct vx_regs regs;
+    uint64_t rsp;
+    uint32_t epoch;
+};
+
+struct vxi_calls {
+    vx_gaddr base;          /* the next call's stack begins here; 0: not started */
+    vx_gaddr stack_low;
+    uint32_t level, max_level; /* calls that have begun and not ended */
+    bool in_host;           /* a host function runs, and may call */
+    bool has_failed;        /* a nested call of it trapped: host_regs are the guest's at the import, trap says how */
+    bool is_passed_on;      /* the trap is a nested call's: the call around it cannot go on */
+    struct vx_regs host_regs;
+    struct vx_trap trap;    /* of the last call that failed, or why the host function did */
+    struct vxi_stopped *stopped; /* the newest first */
+    void *user;
+};
+
 /* ---- image (image.c, segments.c) ---- */
 
 enum vxi_backing {
@@ -158,6 +232,7 @@ struct vx_image {
     vx_status cache_status;
     struct vx_error cache_error;
     uint64_t open_ns;
+    struct vxi_link link;
 };
 
 /* ---- box ---- */
@@ -200,6 +275,8 @@ struct vx_box {
     uint64_t timer_at_ns; /* when the timer will fire; 0 = idle */
     int retry_timer;      /* kernel's number of the timer that repeats a request */
     int retry_thread;     /* to whom; 0 = no such timer */
+    uint32_t return_epoch; /* counts resets of the return stack: slots of an older one may not be used */
+    struct vxi_calls calls;
     struct vx_stats stats;
     vx_gaddr *seeds;    /* where run-time translation began, the newest first */
     size_t seed_count, seed_capacity, merge_at;
@@ -294,11 +371,50 @@ int vxi_dispatch(struct vxi_context *ctx);
 void vxi_fp_init(struct vxi_context *ctx);
 void vxi_fp_save(struct vxi_context *ctx);
 void vxi_fp_restore(struct vxi_context *ctx);
+/* The saved x87 stack as at the begin of a function: empty. Control words stay. */
+void vxi_fp_empty(struct vxi_context *ctx);
 
 /* resolve.c: where the guest goes on. */
-enum vxi_next { VXI_NEXT_ENTER, VXI_NEXT_TRAP };
+enum vxi_next { VXI_NEXT_ENTER, VXI_NEXT_TRAP, VXI_NEXT_DONE };
 enum vxi_next vxi_resolve(struct vx_box *box, bool is_miss, struct vx_trap *trap);
 enum vxi_next vxi_error_trap(struct vx_trap *trap, vx_status status, uint32_t detail);
+
+/* run.c */
+/* Make this thread the box's, and undo that. VX_ERR_BUSY, VX_ERR_MEMORY. */
+vx_status vxi_begin(struct vx_box *box);
+void vxi_end(struct vx_box *box);
+/* Translated code came out for `reason`: what next? */
+enum vxi_next vxi_came_out(struct vx_box *box, int reason, struct vx_trap *trap);
+/* Run until a trap (false), or until a called function returns to the host (true). */
+bool vxi_run(struct vx_box *box, enum vxi_next next, struct vx_trap *trap);
+
+/* call.c */
+/* Forget stopped calls of the levels above `level`, and those at it that are not suspended. */
+void vxi_stopped_drop(struct vx_box *box, uint32_t level, bool with_suspended);
+/* hostcall.c: give the guest, which is at an import, its result. False: *trap. */
+bool vxi_host_return(struct vx_box *box, const union vx_value *value, struct vx_trap *trap);
+/* signature.c */
+vx_status vxi_signature(struct vx_func *func, const char *signature, bool *is_variadic);
+/* symbols.c */
+bool vxi_is_executable(const struct vxe_elf *elf);
+bool vxi_import(const struct vx_image *image, struct vxi_import_walk *walk, struct vxi_import *import);
+/* link.c, relocate.c */
+void vxi_link_free(struct vxi_link *link);
+/* Where the guest calls import number `index`. */
+static inline vx_gaddr vxi_gate(size_t index)
+{
+    return VX_GATE_IMPORTS + VX_GATE_STRIDE * (vx_gaddr)index;
+}
+/* Make a new memory file with relocations applied. *in_code: some are in code. */
+vx_status vxi_relocate(struct vx_image *image, bool *in_code, struct vx_error *error);
+/* From the start of the thread's TLS block up to the thread pointer. */
+uint32_t vxi_tls_offset(const struct vxe_elf *elf);
+static inline bool vxi_is_gate(vx_gaddr addr)
+{
+    return addr - VX_GATE_BASE < VX_GATE_BYTES;
+}
+/* start.c: the table's slots for the gate, in a box that is started. */
+void vxi_gate_fill(struct vx_box *box);
 
 /* events.c */
 enum vxi_next vxi_event(struct vx_box *box, struct vx_trap *trap);

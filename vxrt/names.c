@@ -23,6 +23,11 @@ const char *vx_trap_name(enum vx_trap_kind kind)
         [VX_TRAP_STOPPED] = "stopped",
         [VX_TRAP_NOT_CACHED] = "not in the cache",
         [VX_TRAP_ERROR] = "runtime error",
+        [VX_TRAP_HOST] = "host function failed",
+        [VX_TRAP_SUSPENDED] = "suspended",
+        [VX_TRAP_IMPORT] = "missing import called",
+        [VX_TRAP_NESTING] = "nested too deeply",
+        [VX_TRAP_EXIT] = "exit",
     };
     if ((unsigned)kind >= sizeof names / sizeof *names || !names[kind])
         return "unknown trap";

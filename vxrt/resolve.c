@@ -39,6 +39,18 @@ static enum vxi_next enter_at(struct vx_box *box, uint64_t host, int32_t esp_del
     return VXI_NEXT_ENTER;
 }
 
+/* The stub behind an address of the gate takes it from r8d. */
+static enum vxi_next enter_gate(struct vx_box *box, struct vx_trap *trap)
+{
+    struct vxi_context *ctx = box->ctx;
+    uint64_t slot = *VXI_SLOT(ctx, ctx->regs.eip);
+    if (!slot)
+        return fetch_fault(box, ctx->regs.eip, trap);
+    enter_at(box, ctx->miss_stub + slot, 0);
+    ctx->r8 = ctx->regs.eip;
+    return VXI_NEXT_ENTER;
+}
+
 /* Enter, and from now on without coming here. */
 static enum vxi_next enter_and_keep(struct vx_box *box, uint64_t host)
 {
@@ -156,7 +168,7 @@ enum vxi_next vxi_resolve(struct vx_box *box, bool is_miss, struct vx_trap *trap
     vx_gaddr eip = ctx->regs.eip;
     box->is_exact = false;
     if (!vxi_is_exec(box, eip))
-        return fetch_fault(box, eip, trap);
+        return vxi_is_gate(eip) ? enter_gate(box, trap) : fetch_fault(box, eip, trap);
     if (box->force_single || is_hot(box, eip))
         return run_single(box, trap);
     uint64_t slot = *VXI_SLOT(ctx, eip);

@@ -25,31 +25,41 @@ static enum vxi_next handle(struct vx_box *box, int reason, struct vx_trap *trap
     return reason == VXI_EXIT_EVENT ? vxi_event(box, trap) : vxi_resolve(box, true, trap);
 }
 
-static void run(struct vx_box *box, struct vx_trap *trap)
+enum vxi_next vxi_came_out(struct vx_box *box, int reason, struct vx_trap *trap)
 {
     struct vxi_context *ctx = box->ctx;
-    if (vxi_is_stopped(box, trap))
-        return;
-    enum vxi_next next = vxi_resolve(box, false, trap);
+    if (reason == VXI_EXIT_DONE) {
+        ctx->stepping = VXI_STEP_NONE;
+        box->is_exact = false;
+        return VXI_NEXT_DONE;
+    }
+    if (reason == VXI_EXIT_HOST) {
+        *trap = box->calls.trap;
+        return VXI_NEXT_TRAP;
+    }
+    vxi_fp_save(ctx);
+    ctx->regs.eflags = (ctx->regs.eflags & VXI_EFLAGS_GUEST) | ctx->kept_flags | VXI_EFLAGS_FIXED;
+    return handle(box, reason, trap);
+}
+
+bool vxi_run(struct vx_box *box, enum vxi_next next, struct vx_trap *trap)
+{
+    struct vxi_context *ctx = box->ctx;
     while (next == VXI_NEXT_ENTER) {
         /* Between instructions a request is served at once; the rest waits for the check in vxi_enter. */
         if (!box->is_exact && atomic_load_explicit(&ctx->interrupt, memory_order_relaxed) &&
             vxi_is_stopped(box, trap))
-            return;
+            return false;
         if (!box->is_exact)
             ctx->is_wide = 0;
         vxi_fp_restore(ctx);
-        int reason = vxi_dispatch(ctx);
-        vxi_fp_save(ctx);
-        ctx->regs.eflags = (ctx->regs.eflags & VXI_EFLAGS_GUEST) | ctx->kept_flags | VXI_EFLAGS_FIXED;
-        next = handle(box, reason, trap);
+        next = vxi_came_out(box, vxi_dispatch(ctx), trap);
     }
+    return next == VXI_NEXT_DONE;
 }
 
-vx_status vx_box_run(struct vx_box *box, struct vx_trap *trap)
+vx_status vxi_begin(struct vx_box *box)
 {
-    if (!box || !trap)
-        return VX_ERR_ARGUMENT;
     if (atomic_exchange_explicit(&box->is_running, true, memory_order_acquire))
         return VX_ERR_BUSY;
     vx_status status = vxi_thread_prepare();
@@ -57,22 +67,41 @@ vx_status vx_box_run(struct vx_box *box, struct vx_trap *trap)
         atomic_store(&box->is_running, false);
         return status;
     }
-    *trap = (struct vx_trap){ 0 };
-    struct vx_box *outer = vxi_current;
-    box->outer = outer;
+    box->outer = vxi_current;
     vxi_current = box;
+    box->calls.level = 1;
     atomic_store(&box->runner, vxi_thread_id());
     vxi_load_base(box->ctx->window);
     vxi_timer_begin(box);
-    run(box, trap);
+    return VX_OK;
+}
+
+void vxi_end(struct vx_box *box)
+{
+    struct vx_box *outer = box->outer;
     vxi_timer_end(box);
+    box->calls.level = 0;
     atomic_store_explicit(&box->runner, 0, memory_order_release);
     vxi_current = outer;
-    /* Inside a signal handler that interrupted another box's code: that box goes on with its own base. */
+    /* Inside a host function, or a signal handler that interrupted another box's code: that box goes on with its own base. */
     if (outer)
         vxi_load_base(outer->ctx->window);
+    atomic_store_explicit(&box->is_running, false, memory_order_release);
+}
+
+vx_status vx_box_run(struct vx_box *box, struct vx_trap *trap)
+{
+    if (!box || !trap)
+        return VX_ERR_ARGUMENT;
+    vx_status status = vxi_begin(box);
+    if (status != VX_OK)
+        return status;
+    *trap = (struct vx_trap){ 0 };
+    /* A guest that returns to the host without having been called. */
+    if (!vxi_is_stopped(box, trap) && vxi_run(box, vxi_resolve(box, false, trap), trap))
+        *trap = (struct vx_trap){ .kind = VX_TRAP_PAGE, .address = VX_GATE_RETURN, .access = VX_ACCESS_EXEC };
     trap->eip = box->ctx->regs.eip;
     box->stats.traps++;
-    atomic_store_explicit(&box->is_running, false, memory_order_release);
+    vxi_end(box);
     return VX_OK;
 }

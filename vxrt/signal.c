@@ -175,7 +175,7 @@ static bool step_through(struct vx_box *box, ucontext_t *uc)
         return false;
     if (is_between(rip, vxi_enter_begin, vxi_enter_end))
         return true;
-    if (!is_between(rip, vxi_stubs_begin, vxi_stubs_end))
+    if (!is_between(rip, vxi_stubs_begin, vxi_stubs_end) && !is_between(rip, vxi_calls_begin, vxi_calls_end))
         return false;
     g[REG_EFL] &= ~(greg_t)VXI_EFLAGS_TF;
     return true;
@@ -185,6 +185,12 @@ static bool step_through(struct vx_box *box, ucontext_t *uc)
 static bool end_copy(const siginfo_t *info, ucontext_t *uc)
 {
     greg_t *g = uc->uc_mcontext.gregs;
+    const struct vx_box *box = vxi_current;
+    bool is_words = g[REG_RIP] == (greg_t)vxi_words_insn || g[REG_RIP] == (greg_t)vxi_spread_insn;
+    if (is_words && box && info->si_code > 0 && is_guest_address(box, (uint64_t)info->si_addr)) {
+        g[REG_RIP] = (greg_t)vxi_words_fault;
+        return true;
+    }
     if (g[REG_RIP] != (greg_t)vxi_copy_insn || !vxi_copy_window || info->si_code <= 0 ||
         (uint64_t)info->si_addr - (uint64_t)vxi_copy_window >= VXI_WINDOW_BYTES)
         return false;

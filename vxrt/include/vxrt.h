@@ -139,7 +139,12 @@ enum vx_trap_kind {
     VX_TRAP_LIMIT,        /* time limit reached */
     VX_TRAP_STOPPED,      /* vx_box_interrupt */
     VX_TRAP_NOT_CACHED,   /* no_dynamic, and eip is not in the cache */
-    VX_TRAP_ERROR         /* the runtime failed: status says why (memory, a rejected fragment) */
+    VX_TRAP_ERROR,        /* the runtime failed: status says why (memory, a rejected fragment) */
+    VX_TRAP_HOST,         /* a host function failed: detail is its code; eip at the import */
+    VX_TRAP_SUSPENDED,    /* a host function suspended the call; eip at the import */
+    VX_TRAP_IMPORT,       /* call of an import without a host function; eip at the import */
+    VX_TRAP_NESTING,      /* host and guest called each other too deeply */
+    VX_TRAP_EXIT          /* the guest program ended: detail is its exit code */
 };
 enum vx_access { VX_ACCESS_READ = 0, VX_ACCESS_WRITE = 1, VX_ACCESS_EXEC = 2 };
 
@@ -192,6 +197,8 @@ void vx_box_stats(const struct vx_box *box, struct vx_stats *stats);
 const vx_gaddr *vx_box_profile(const struct vx_box *box, size_t *count);
 
 const char *vx_version(void);
+
+#include "vx_call.h"
 
 #ifdef __cplusplus
 }
