@@ -130,7 +130,7 @@ vxi_call_done:
         /* A continuation like those of translated code (S3 of sandbox.h), byte by byte. */
         .byte   0x41, 0x89, 0xc9                /* movl %ecx,%r9d */
         .byte   0x41, 0x8d, 0x88                /* leal -VX_GATE_RETURN(%r8),%ecx */
-        .long   -VX_GATE_RETURN
+        .long   0x100000000 - VX_GATE_RETURN
         .byte   0x48, 0x8d, 0x49, 0xff          /* leaq -1(%rcx),%rcx */
         .byte   0x48, 0x0f, 0xc9                /* bswapq %rcx */
         .byte   0x67, 0xe3, 2                   /* jecxz other */
