@@ -269,10 +269,15 @@ static void lower_leave(struct vxt_lower *l, const struct vxt_insn *insn)
     l->delta = is_16 ? 2 : 4;
 }
 
-/* enter without nesting; the others go to the runtime */
+/*
+ * enter without nesting; the others go to the runtime. The processor tests that the new top of the stack
+ * can be written, before EBP changes: two complements leave it, and the flags, as they were.
+ */
 static void lower_enter(struct vxt_lower *l, const struct vxt_insn *insn)
 {
     emit_store(l->chunk, EBP, stack(l, -4));
+    for (int i = 0; i < 2 && insn->imm & 0xffff; i++)
+        emit_mem(l->chunk, OP1(0xf7), 2, stack(l, -4 - (int32_t)(insn->imm & 0xffff)));
     l->delta -= 4;
     emit_lea(l->chunk, EBP, stack(l, 0), false);
     l->delta -= (int32_t)(insn->imm & 0xffff);
