@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,8 +14,10 @@ vx_status vxi_open_file(const char *path, int *fd, struct vx_error *error)
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* not to wait for a FIFO */
     if (*fd >= 0)
         return VX_OK;
-    return vxi_fail(error, errno == ENOENT || errno == ENOTDIR ? VX_ERR_NOT_FOUND : VX_ERR_IO, 0,
-                    "cannot open the file");
+    int code = errno;
+    char text[64];
+    return vxi_fail(error, code == ENOENT || code == ENOTDIR ? VX_ERR_NOT_FOUND : VX_ERR_IO, 0, "cannot open the file: %s",
+                    strerror_r(code, text, sizeof text));
 }
 
 vx_status vxi_file_size(int fd, uint64_t limit, size_t *size, struct vx_error *error)

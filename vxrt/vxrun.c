@@ -342,17 +342,17 @@ static void print_trap(const char *program, const struct vx_trap *trap)
 static void save_profile(const struct options *options, const char *program,
                          struct vxl_proc *proc)
 {
+    struct vx_error error = {0};
     uint64_t hash[2];
     size_t count;
     if (!options->profile_out || !vxl_is_first_program(proc))
         return;
     const vx_gaddr *addresses = vx_box_profile(vxl_box(proc), &count);
-    vx_status status = vxl_guest_hash(program, hash);
+    vx_status status = vxl_guest_hash(program, hash, &error);
     if (status == VX_OK)
-        status = vxl_merge_profile(options->profile_out, hash, addresses, count);
+        status = vxl_merge_profile(options->profile_out, hash, addresses, count, &error);
     if (status != VX_OK)
-        fprintf(stderr, "vxrun: %s: cannot write the profile: %s\n", options->profile_out,
-                strerror(errno));
+        fprintf(stderr, "vxrun: %s: cannot write the profile: %s\n", options->profile_out, error.text);
 }
 
 static int end(const struct options *options, const struct vxl_report *report)
@@ -433,6 +433,15 @@ static int start(const struct options *options, char **argv)
     return code;
 }
 
+/* What was asked for was printed, or not. */
+static int end_of_output(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    fprintf(stderr, "vxrun: standard output: %s\n", strerror(errno));
+    return EXIT_VXRUN;
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {0};
@@ -447,5 +456,5 @@ int main(int argc, char **argv)
         close(options.grants[i].host_fd);
     }
     free(options.env);
-    return code < 0 ? 0 : code;
+    return code < 0 ? end_of_output() : code;
 }

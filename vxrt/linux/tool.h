@@ -24,14 +24,15 @@ void vxl_print_json_string(FILE *out, const char *text);
 
 /*
  * Merge addresses (before load bias) into the profile at path: header
- * `vx-profile 1 HASH`, then one address a line, sorted, unique. A file of
- * another guest is replaced. Written to a temporary file and renamed;
- * writers at the same time wait for each other. VX_ERR_IO, VX_ERR_MEMORY.
+ * `vx-profile 1 HASH`, then one address a line, sorted, unique. A profile of
+ * another guest is replaced; what is no profile, or no regular file, is not. Written to a
+ * temporary file and renamed; writers at the same time wait for each other. VX_ERR_IO, VX_ERR_FULL,
+ * VX_ERR_NOT_FOUND, VX_ERR_MEMORY; error says what failed.
  */
 vx_status vxl_merge_profile(const char *path, const uint64_t guest_hash[2],
-                            const vx_gaddr *addresses, size_t count);
+                            const vx_gaddr *addresses, size_t count, struct vx_error *error);
 
 /* Hash of the guest that a file (ELF, or .vxc) holds. */
-vx_status vxl_guest_hash(const char *path, uint64_t hash[2]);
+vx_status vxl_guest_hash(const char *path, uint64_t hash[2], struct vx_error *error);
 
 #endif
