@@ -64,7 +64,28 @@ static enum vx_host_result host_log(struct vx_box *box, void *context, const uni
     return VX_HOST_DONE;
 }
 
-/* depth > 0: call_nest(depth - 1) in the guest. -1: jumper. Else nothing. */
+/* What a nested call does, and what its host function makes of a trap. */
+static struct {
+    const char *name, *signature;
+    union vx_value args[2];
+    enum vx_host_result policy;
+    vx_status status;
+    struct vx_trap trap;
+    union vx_value result;
+    struct vx_regs before, after;
+} nested;
+
+static enum vx_host_result nest_any(struct vx_box *box, union vx_value *result)
+{
+    struct vx_func func = export_of(vx_box_user(box), nested.name, nested.signature);
+    vx_box_get_regs(box, &nested.before);
+    nested.status = vx_box_call(box, &func, nested.args, &nested.result, &nested.trap);
+    vx_box_get_regs(box, &nested.after);
+    result->i32 = 1234;
+    return nested.status == VX_OK ? VX_HOST_DONE : nested.policy;
+}
+
+/* -2: nest_any. depth > 0: call_nest(depth - 1) in the guest. -1: jumper. Else nothing. */
 static enum vx_host_result host_nest(struct vx_box *box, void *context, const union vx_value *args,
                                      union vx_value *result)
 {
@@ -74,6 +95,8 @@ static enum vx_host_result host_nest(struct vx_box *box, void *context, const un
     struct vx_func func = export_of(image, depth < 0 ? "jumper" : "call_nest", depth < 0 ? "i()" : "i(i)");
     if (depth == 0)
         return VX_HOST_DONE;
+    if (depth == -2)
+        return nest_any(box, result);
     nested_status = vx_box_call(box, &func, ARGS(I(depth - 1)), result, &trap);
     if (nested_status == VX_OK)
         return VX_HOST_DONE;
@@ -191,6 +214,283 @@ static void test_nesting(void)
     vx_box_free(box);
 }
 
+
+/* ---- traps ---- */
+
+static void *interrupt_soon(void *box)
+{
+    nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+    vx_box_interrupt(box);
+    return NULL;
+}
+
+static const struct trap_case {
+    const char *name, *signature;
+    union vx_value args[2];
+    enum vx_trap_kind kind;
+    vx_gaddr address;
+    uint32_t detail;
+    vx_status status;
+    bool is_stopped, is_limited;
+} trap_cases[] = {
+    { "divide", "i(ii)", { I(1), I(0) }, VX_TRAP_DIVIDE, 0, 0, 0, false, false },
+    { "peek", "i(p)", { P(0x1000) }, VX_TRAP_PAGE, 0x1000, 0, 0, false, false },
+    { "poke", "i(p)", { P(0xfffffffc) }, VX_TRAP_PAGE, 0xfffffffc, 0, 0, false, false },
+    { "undefined", "v()", { I(0) }, VX_TRAP_UNDEFINED, 0, 0, 0, false, false },
+    { "system_call", "i(i)", { I(20) }, VX_TRAP_SYSCALL, 0, 0, 0, false, false },
+    { "spin", "v()", { I(0) }, VX_TRAP_STOPPED, 0, 0, 0, true, false },
+    { "spin_host", "v()", { I(0) }, VX_TRAP_STOPPED, 0, 0, 0, true, false },
+    { "spin", "v()", { I(0) }, VX_TRAP_LIMIT, 0, 0, 0, false, true },
+    { "spin_host", "v()", { I(0) }, VX_TRAP_LIMIT, 0, 0, 0, false, true },
+    { "call_fail", "i(i)", { I(41) }, VX_TRAP_HOST, 0, 42, 0, false, false },
+    { "call_missing", "i(i)", { I(41) }, VX_TRAP_IMPORT, 0, 0, 0, false, false },
+    { "jump_out", "i()", { I(0) }, VX_TRAP_ERROR, 0, 0, VX_ERR_UNWOUND, false, false },
+    { "call_nest", "i(i)", { I(100000) }, VX_TRAP_NESTING, 0, 0, 0, false, false },
+};
+#define TRAP_CASES (sizeof trap_cases / sizeof *trap_cases)
+
+static void check_trap(const struct trap_case *c, const struct vx_trap *trap)
+{
+    CU_ASSERT_EQUAL(trap->kind, c->kind);
+    CU_ASSERT_EQUAL(trap->address, c->address);
+    CU_ASSERT_EQUAL(trap->detail, c->detail);
+    CU_ASSERT_EQUAL(trap->status, c->status);
+    if (trap->kind != c->kind || trap->detail != c->detail)
+        fprintf(stderr, "  %s: %s, detail %u, eip 0x%08x\n", c->name, vx_trap_name(trap->kind), trap->detail, trap->eip);
+}
+
+static void prepare(struct vx_box *box, const struct trap_case *c, pthread_t *thread)
+{
+    if (c->is_stopped)
+        CU_ASSERT_EQUAL(pthread_create(thread, NULL, interrupt_soon, box), 0);
+    CU_ASSERT_EQUAL(vx_box_set_time_limit(box, c->is_limited ? 20000000 : 0), VX_OK);
+}
+
+static void tidy(struct vx_box *box, const struct trap_case *c, pthread_t thread)
+{
+    if (c->is_stopped)
+        pthread_join(thread, NULL);
+    CU_ASSERT_EQUAL(vx_box_set_time_limit(box, 0), VX_OK);
+    /* The box is as good as new for calls. */
+    CU_ASSERT_EQUAL(call(image, box, "call_add", "i(ii)", ARGS(I(2), I(3))).i32, 6);
+    CU_ASSERT_EQUAL(call(image, box, "call_nest", "i(i)", ARGS(I(10))).i32, 11);
+}
+
+static void test_traps(void)
+{
+    struct vx_box *box = new_box();
+    for (size_t i = 0; i < TRAP_CASES; i++) {
+        const struct trap_case *c = &trap_cases[i];
+        pthread_t thread = 0;
+        prepare(box, c, &thread);
+        struct vx_trap trap = call_trap(image, box, c->name, c->signature, c->args, c->kind);
+        check_trap(c, &trap);
+        tidy(box, c, thread);
+    }
+    vx_box_free(box);
+}
+
+/* The same below a host function that passes the trap on, turns it into its own, or goes on as if nothing were. */
+static void test_nested_traps(void)
+{
+    static const enum vx_host_result policies[] = { VX_HOST_PASS_ON, VX_HOST_FAIL, VX_HOST_DONE };
+    struct vx_box *box = new_box();
+    for (size_t i = 0; i < 3 * TRAP_CASES; i++) {
+        const struct trap_case *c = &trap_cases[i / 3];
+        pthread_t thread = 0;
+        nested.name = c->name;
+        nested.signature = c->signature;
+        memcpy(nested.args, c->args, sizeof nested.args);
+        nested.policy = policies[i % 3];
+        prepare(box, c, &thread);
+        struct vx_func func = export_of(image, "call_nest", "i(i)");
+        struct vx_trap trap = { 0 };
+        struct vx_regs regs;
+        union vx_value result;
+        vx_status status = vx_box_call(box, &func, ARGS(I(-2)), &result, &trap);
+        CU_ASSERT_EQUAL(nested.status, VX_ERR_TRAP);
+        check_trap(c, &nested.trap);
+        CU_ASSERT_EQUAL(nested.after.eip, nested.trap.eip);
+        vx_box_get_regs(box, &regs);
+        if (nested.policy == VX_HOST_PASS_ON) {
+            CU_ASSERT_EQUAL(status, VX_ERR_TRAP);
+            check_trap(c, &trap);
+            CU_ASSERT_EQUAL(regs.eip, nested.trap.eip);
+            CU_ASSERT_EQUAL(vx_box_resume(box, NULL, &result, &trap), VX_ERR_ARGUMENT);
+        } else if (nested.policy == VX_HOST_FAIL) {
+            CU_ASSERT_EQUAL(status, VX_ERR_TRAP);
+            CU_ASSERT_EQUAL(trap.kind, VX_TRAP_HOST);
+            CU_ASSERT_EQUAL(trap.detail, 1234);
+            /* At the import, not where the nested call was. */
+            CU_ASSERT_EQUAL(regs.eip, nested.before.eip);
+            CU_ASSERT_EQUAL(regs.esp, nested.before.esp);
+        } else if (!c->is_limited) {
+            CU_ASSERT_EQUAL(status, VX_OK);
+            CU_ASSERT_EQUAL(result.i32, 1235);
+        }
+        tidy(box, c, thread);
+    }
+    vx_box_free(box);
+}
+
+/* What trapped may go on once its cause is gone. */
+static void test_resume(void)
+{
+    struct vx_box *box = new_box();
+    struct vx_trap trap;
+    struct vx_regs regs;
+    union vx_value result;
+    pthread_t thread;
+    CU_ASSERT_EQUAL(vx_box_resume(box, NULL, &result, &trap), VX_ERR_ARGUMENT);
+    trap = call_trap(image, box, "peek", "i(p)", ARGS(P(0x1234)), VX_TRAP_PAGE);
+    CU_ASSERT_EQUAL(vx_box_resume(box, NULL, &result, &trap), VX_ERR_TRAP); /* again */
+    CU_ASSERT_EQUAL(trap.address, 0x1234);
+    CU_ASSERT_EQUAL(vx_box_map(box, 0x1000, 0x1000, VX_PROT_READ | VX_PROT_WRITE), VX_OK);
+    CU_ASSERT_EQUAL(vx_box_write(box, 0x1234, &(int32_t){ 99 }, 4), VX_OK);
+    CU_ASSERT_EQUAL(vx_box_resume(box, NULL, &result, &trap), VX_OK);
+    CU_ASSERT_EQUAL(result.i32, 99);
+    CU_ASSERT_EQUAL(vx_box_resume(box, NULL, &result, &trap), VX_ERR_ARGUMENT);
+    /* A system call, served by the host. */
+    call_trap(image, box, "system_call", "i(i)", ARGS(I(20)), VX_TRAP_SYSCALL);
+    vx_box_get_regs(box, &regs);
+    CU_ASSERT_EQUAL(regs.eax, 20);
+    regs.eax = 4321;
+    vx_box_set_regs(box, &regs);
+    CU_ASSERT_EQUAL(vx_box_resume(box, NULL, &result, &trap), VX_OK);
+    CU_ASSERT_EQUAL(result.i32, 4321);
+    /* Stopped, and stopped again. */
+    for (int i = 0; i < 3; i++) {
+        CU_ASSERT_EQUAL(pthread_create(&thread, NULL, interrupt_soon, box), 0);
+        if (i == 0)
+            call_trap(image, box, "spin_host", "v()", NULL, VX_TRAP_STOPPED);
+        else
+            CU_ASSERT_EQUAL(vx_box_resume(box, NULL, &result, &trap), VX_ERR_TRAP);
+        pthread_join(thread, NULL);
+    }
+    CU_ASSERT_EQUAL(trap.kind, VX_TRAP_STOPPED);
+    /* Another call abandons it. */
+    call(image, box, "nothing", "v()", NULL);
+    CU_ASSERT_EQUAL(vx_box_resume(box, NULL, &result, &trap), VX_ERR_ARGUMENT);
+    vx_box_free(box);
+}
+
+static void test_suspend(void)
+{
+    struct vx_box *box = new_box();
+    struct vx_trap trap;
+    union vx_value result;
+    call_trap(image, box, "call_wait", "i(i)", ARGS(I(1)), VX_TRAP_SUSPENDED);
+    CU_ASSERT_EQUAL(vx_box_resume(box, &(union vx_value)I(7), &result, &trap), VX_OK);
+    CU_ASSERT_EQUAL(result.i32, 107);
+    call_trap(image, box, "call_wait_double", "d()", NULL, VX_TRAP_SUSPENDED);
+    /* Others run meanwhile, and may wait as well: the newest goes on first. */
+    CU_ASSERT_EQUAL(call(image, box, "call_nest", "i(i)", ARGS(I(50))).i32, 51);
+    call_trap(image, box, "call_wait", "i(i)", ARGS(I(1)), VX_TRAP_SUSPENDED);
+    call_trap(image, box, "divide", "i(ii)", ARGS(I(1), I(0)), VX_TRAP_DIVIDE);
+    CU_ASSERT_EQUAL(call(image, box, "add", "i(ii)", ARGS(I(1), I(2))).i32, 3);
+    CU_ASSERT_EQUAL(vx_box_resume(box, &(union vx_value)I(-100), &result, &trap), VX_OK);
+    CU_ASSERT_EQUAL(result.i32, 0);
+    CU_ASSERT_EQUAL(vx_box_resume(box, &(union vx_value)D(2.25), &result, &trap), VX_OK);
+    CU_ASSERT_EQUAL(result.f64, 2.75);
+    CU_ASSERT_EQUAL(vx_box_resume(box, NULL, &result, &trap), VX_ERR_ARGUMENT);
+    /* Below a host function: it cannot be passed on, it ends with it. */
+    nested.name = "call_wait";
+    nested.signature = "i(i)";
+    nested.policy = VX_HOST_PASS_ON;
+    trap = call_trap(image, box, "call_nest", "i(i)", ARGS(I(-2)), VX_TRAP_HOST);
+    CU_ASSERT_EQUAL(nested.trap.kind, VX_TRAP_SUSPENDED);
+    nested.policy = VX_HOST_DONE;
+    CU_ASSERT_EQUAL(call(image, box, "call_nest", "i(i)", ARGS(I(-2))).i32, 1235);
+    CU_ASSERT_EQUAL(vx_box_resume(box, NULL, &result, &trap), VX_ERR_ARGUMENT);
+    /* Left suspended: the box takes it along. */
+    call_trap(image, box, "call_wait", "i(i)", ARGS(I(1)), VX_TRAP_SUSPENDED);
+    CU_ASSERT_EQUAL(vx_box_free(box), VX_OK);
+}
+
+/* ---- state at the crossing ---- */
+
+struct seen {
+    uint8_t xmm[8][16], mm[8][8];
+    uint32_t gpr[7];
+    uint16_t status;
+};
+
+static struct seen look(struct vx_box *box, const char *name)
+{
+    struct seen seen;
+    vx_gaddr to;
+    CU_ASSERT_EQUAL(vx_image_export(image, "seen", &to), VX_OK);
+    call(image, box, name, "v(p)", ARGS(P(to)));
+    CU_ASSERT_EQUAL(vx_box_read(box, to, &seen, sizeof seen), VX_OK);
+    return seen;
+}
+
+static bool is_constant(const struct seen *seen)
+{
+    static const uint8_t zero[16], ones[8] = { 255, 255, 255, 255, 255, 255, 255, 255 };
+    bool is = (seen->status & 0x7fff & ~0x3800) == 0;
+    for (int i = 0; i < 8; i++)
+        is &= !memcmp(seen->xmm[i], zero, 16) && !memcmp(seen->mm[i], i == 7 ? ones : zero, 8);
+    return is;
+}
+
+static void test_nothing_shows(void)
+{
+    struct vx_box *box = new_box();
+    union vx_value result;
+    for (int i = 0; i < 3; i++) {
+        host_dirty(box, NULL, NULL, &result);
+        struct seen seen = look(box, "look");
+        CU_ASSERT_TRUE(is_constant(&seen));
+        for (int r = 0; r < 7; r++)
+            CU_ASSERT_EQUAL(seen.gpr[r], 0);
+        seen = look(box, "look_after_host");
+        CU_ASSERT_TRUE(is_constant(&seen));
+        CU_ASSERT_EQUAL(seen.gpr[0], 0);
+        CU_ASSERT_EQUAL(seen.gpr[1], 0);
+        CU_ASSERT_EQUAL(seen.gpr[2], 0);
+    }
+    vx_box_free(box);
+}
+
+/* The guest leaves flags and control words in disorder; the host does not notice, the guest finds its own again. */
+static void test_control(void)
+{
+    struct vx_box *box = new_box();
+    uint16_t control = 0, status = 0;
+    uint32_t mxcsr = 0, flags;
+    fesetround(FE_UPWARD);
+    feclearexcept(FE_ALL_EXCEPT);
+    uint32_t plain = (uint32_t)call(image, box, "read_control", "i()", NULL).u32;
+    CU_ASSERT_EQUAL(plain, 0x1f80u << 16 | 0x37f);
+    call(image, box, "leave_control", "v()", NULL);
+    call(image, box, "leave_direction", "v()", NULL);
+    call(image, box, "leave_mmx", "v()", NULL);
+    CU_ASSERT_EQUAL(call(image, box, "call_add", "i(ii)", ARGS(I(2), I(3))).i32, 6);
+    call(image, box, "pending_x87", "v()", NULL);
+    __asm__ volatile("pushfq\n\tpopq %q0" : "=r"(flags));
+    __asm__ volatile("fnstcw %0\n\tstmxcsr %1\n\tfnstsw %2" : "=m"(control), "=m"(mxcsr), "=m"(status));
+    CU_ASSERT_EQUAL(flags & 0x400, 0);
+    CU_ASSERT_EQUAL(control, 0xb7f);
+    CU_ASSERT_EQUAL(mxcsr & 0xffc0, 0x5f80);
+    CU_ASSERT_EQUAL(status & 0xff, 0);
+    CU_ASSERT_EQUAL(fegetround(), FE_UPWARD);
+    volatile long double one = 1; /* the x87 stack is empty and usable */
+    CU_ASSERT_TRUE(one + one == 2);
+    CU_ASSERT_EQUAL(call(image, box, "read_control", "i()", NULL).u32 & 0xffffffc0, (0x1f80u + 0x6000 - 0x400) << 16 | 0x340);
+    /* Results in st0 with a strange control word, and of a function that has none. */
+    call(image, box, "leave_control", "v()", NULL);
+    CU_ASSERT_EQUAL(call(image, box, "addd", "d(dd)", ARGS(D(1), D(2))).f64, 3);
+    double empty = call(image, box, "empty_double", "d()", NULL).f64;
+    CU_ASSERT_TRUE(empty != empty);
+    fesetround(FE_TONEAREST);
+    feclearexcept(FE_ALL_EXCEPT);
+    double work = call(image, box, "x87_work", "d(d)", ARGS(D(2))).f64;
+    CU_ASSERT_TRUE(work > 1.4 && work < 1.6);
+    CU_ASSERT_EQUAL(fetestexcept(FE_ALL_EXCEPT), 0);
+    vx_box_free(box);
+}
+
 int main(void)
 {
     if (!has_plugins())
@@ -201,6 +501,12 @@ int main(void)
     CU_add_test(suite, "host functions", test_host_functions);
     CU_add_test(suite, "initialisation", test_initialisation);
     CU_add_test(suite, "nesting", test_nesting);
+    CU_add_test(suite, "traps", test_traps);
+    CU_add_test(suite, "traps below a host function", test_nested_traps);
+    CU_add_test(suite, "go on after a trap", test_resume);
+    CU_add_test(suite, "suspend", test_suspend);
+    CU_add_test(suite, "nothing of the host shows", test_nothing_shows);
+    CU_add_test(suite, "control words and flags", test_control);
     CU_basic_run_tests();
     unsigned failures = CU_get_number_of_failures();
     CU_cleanup_registry();

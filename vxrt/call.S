@@ -27,26 +27,40 @@
         .hidden vxi_copy_words, vxi_words_insn, vxi_spread_words, vxi_spread_insn, vxi_words_fault
 
 /*
- * Host -> guest: registers of constant content, no x87 flag, the guest's control words. MMX instructions reach the
- * content of empty x87 registers, so that is cleared as well; the comparison makes the condition bits constant. Changes rax.
+ * The x87 unit as either side may find it: no exception flags, condition bits zero, the marker in mm7. Reading the
+ * status word costs more than the rest of a crossing, so the marker, all ones, says that nobody has used
+ * the unit since it was set: TOP was 0, and whatever is pushed first goes to the register of mm7. Changes rax.
  */
-        .macro  SHOW_NOTHING
+        .macro  CHECK_X87
+        movq    %mm7, %rax
+        incq    %rax
+        jz      3f
         fnstsw  %ax
         testb   $X87_PENDING, %al
-        jz      1f
+        jz      2f
         fnclex
-1:      pxor    %mm0, %mm0
+2:      emms
+        fld1
+        ftst
+        fstp    %st(0)
+        pcmpeqd %mm7, %mm7
+3:
+        .endm
+
+/*
+ * Host -> guest: registers of constant content, the guest's control words. MMX instructions reach what empty x87
+ * registers hold, so that is cleared as well. Changes rax.
+ */
+        .macro  SHOW_NOTHING
+        CHECK_X87
+        pxor    %mm0, %mm0
         pxor    %mm1, %mm1
         pxor    %mm2, %mm2
         pxor    %mm3, %mm3
         pxor    %mm4, %mm4
         pxor    %mm5, %mm5
         pxor    %mm6, %mm6
-        pxor    %mm7, %mm7
         emms
-        fld1
-        ftst
-        fstp    %st(0)
         cmpl    $0, VXI_CTX_HAS_AVX(%r15)
         je      1f
         vzeroall
@@ -70,7 +84,7 @@
 1:
         .endm
 
-/* Guest -> host: the host's control words, an empty x87 stack. Changes rax. */
+/* Guest -> host: the host's control words. The x87 stack is still the guest's. Changes rax. */
         .macro  HOST_CONTROLS
         stmxcsr FX_MXCSR(%r15)
         movl    FX_MXCSR(%r15), %eax
@@ -84,8 +98,7 @@
         je      1f
 2:      fnclex                                  /* an exception that either word lets through */
         fldcw   VXI_CTX_HOST_CONTROL(%r15)
-1:      emms
-        cmpl    $0, VXI_CTX_HAS_AVX(%r15)
+1:      cmpl    $0, VXI_CTX_HAS_AVX(%r15)
         je      1f
         vzeroupper
 1:
@@ -146,12 +159,10 @@ other:  movl    %r9d, %ecx
         fnstcw  FX_CONTROL(%r15)
         cmpl    $0, VXI_CTX_IS_FLOAT(%r15)
         jne     result
-3:      HOST_CONTROLS
-        fnstsw  %ax
-        testb   $X87_PENDING, %al
-        jz      1f
-        fnclex
-1:      movl    $VXI_EXIT_DONE, %eax
+8:      HOST_CONTROLS
+        CHECK_X87
+        emms
+        movl    $VXI_EXIT_DONE, %eax
 back:   movl    $0, VXI_CTX_IS_WIDE(%r15)
         movl    $0, VXI_CTX_INSIDE(%r15)
         popq    %r15
@@ -169,9 +180,9 @@ result: cmpw    $CLEAN_CONTROL, FX_CONTROL(%r15)
         fstpt   VXI_CTX_RESULT(%r15)
         fnclex
         fldcw   VXI_CTX_HOST_CONTROL(%r15)
-        jmp     3b
+        jmp     8b
 1:      fstpt   VXI_CTX_RESULT(%r15)
-        jmp     3b
+        jmp     8b
         .size vxi_call, .-vxi_call
 
         /* r8d = address of the import, r14d = esp, where the return address is. */
@@ -199,6 +210,8 @@ vxi_stub_host:
         pushq   %rdi                            /* for alignment */
         fnstcw  FX_CONTROL(%r15)
         HOST_CONTROLS
+        pcmpeqd %mm7, %mm7
+        emms
         movq    %r15, %rdi
         call    vxi_host_call
         addq    $8, %rsp

@@ -81,6 +81,7 @@ double call_floats(double x) { return host_float((float)x) + host_double(x) * 0.
 int call_sum(void) { return host_sum(5, 1, 2, 3, 4, 5); }
 int call_nest(int depth) { return host_nest(depth) + 1; }
 void call_log(void) { host_log("hello from the guest"); }
+int call_nest_raw(int depth) { return host_nest(depth); }
 int call_fail(int code) { return host_fail(code); }
 int call_wait(int value) { return host_wait(value) + 100; }
 double call_wait_double(void) { return host_wait_double() + 0.5; }
@@ -164,3 +165,6 @@ struct seen { uint8_t xmm[8][16]; uint8_t mm[8][8]; uint32_t gpr[7]; uint16_t st
 LOOK(look, "")
 LOOK(look_after_host, "call 1f\n1:\tpopl %ebx\n\taddl $_GLOBAL_OFFSET_TABLE_+(.-1b), %ebx\n\tpushl $0\n\tpushl $0\n\tcall host_dirty@PLT\n\taddl $8, %esp\n\t")
 int host_dirty(int, int);
+int missing_function(int);
+int call_missing(int x) { return missing_function(x); }
+double x87_work(double x) { long double y = x; for (int i = 0; i < 10; i++) y = y / 3 + 1; return (double)y; }
