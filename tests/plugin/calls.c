@@ -168,3 +168,20 @@ int host_dirty(int, int);
 int missing_function(int);
 int call_missing(int x) { return missing_function(x); }
 double x87_work(double x) { long double y = x; for (int i = 0; i < 10; i++) y = y / 3 + 1; return (double)y; }
+
+/* Call `function` with `count` words of arguments, and return what it returns: eax, edx and st0 pass through. */
+#define RELAY(type, name)                                                                               \
+    __attribute__((naked)) type name(void *function, const uint32_t *words, int count)                  \
+    {                                                                                                   \
+        (void)function, (void)words, (void)count;                                                       \
+        __asm__("pushl %ebp\n\tmovl %esp, %ebp\n\tpushl %esi\n\tpushl %edi\n\t"                         \
+                "movl 16(%ebp), %ecx\n\tmovl 12(%ebp), %esi\n\tleal 0(,%ecx,4), %eax\n\t"              \
+                "subl %eax, %esp\n\tmovl %esp, %edi\n\trep movsl\n\tcall *8(%ebp)\n\t"                 \
+                "leal -8(%ebp), %esp\n\tpopl %edi\n\tpopl %esi\n\tpopl %ebp\n\tret");                 \
+    }
+RELAY(void, relay_v)
+RELAY(int, relay_i)
+RELAY(int64_t, relay_l)
+RELAY(float, relay_f)
+RELAY(double, relay_d)
+RELAY(void *, relay_p)
