@@ -1,6 +1,7 @@
 #!/bin/sh
-# Fetch Debian's static i386 libraries and programs for the corpus:
-#     corpus/fetch.sh OUTDIR          unpacks them into OUTDIR/root
+# Fetch Debian's i386 packages for the corpus:
+#     corpus/fetch.sh OUTDIR          static libraries and programs, into OUTDIR/root
+#     corpus/fetch.sh OUTDIR tree     dynamic programs and all that they depend on, into OUTDIR/tree
 #
 # The system's own package state is not touched: apt works on a private state
 # directory with the machine's sources and keyrings, for i386 alone; packages
@@ -19,11 +20,21 @@ skip() {
     exit 77
 }
 
-case "${1-}" in
-    ''|-*)
-        echo "Usage: corpus/fetch.sh OUTDIR" >&2
-        exit 2;;
+# What tests/dynamic_test.py runs.
+programs='bash dash busybox coreutils sed gawk grep findutils diffutils tar gzip bzip2 xz-utils zstd brotli perl python3
+libpython3-stdlib lua5.4 luajit sqlite3 jq bc openssl flac vorbis-tools opus-tools libjpeg-turbo-progs webp git file
+base-files'
+
+case "${1-}:${2-root}" in
+    :*|-*) wrong=1;;
+    *:root) name=root;;
+    *:tree) name=tree packages=$programs;;
+    *) wrong=1;;
 esac
+if [ -n "${wrong-}" ]; then
+    echo "Usage: corpus/fetch.sh OUTDIR [tree]" >&2
+    exit 2
+fi
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 for tool in apt-get dpkg-deb flock; do
@@ -33,6 +44,7 @@ done
 exec 9>"$out/fetch.lock"
 flock 9
 stamp=$out/fetch.stamp
+[ "$name" = root ] || stamp=$out/fetch-$name.stamp
 # shellcheck disable=SC2086
 wanted=$(echo $packages)
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
@@ -55,19 +67,28 @@ if ! private update >"$apt/log" 2>&1; then
     echo "fetch.sh: some package indexes are missing, going on without them:" \
         "$(grep -c '^E: Failed' "$apt/log") failed" >&2
 fi
-cd "$apt/debs"
-missing=
-for package in $packages; do
-    # One call a package, so that the message can name the one that fails.
-    private download "$package" >"$apt/log" 2>&1 || missing="$missing $package"
-done
-[ -z "$missing" ] || skip "cannot download:$missing: $(head -3 "$apt/log")"
+if [ "$name" = tree ]; then
+    rm -f "$apt"/cache/archives/*.deb
+    # shellcheck disable=SC2086
+    private -y --no-install-recommends --download-only install $packages >"$apt/log" 2>&1 ||
+        skip "cannot download: $(grep -m 3 '^E:' "$apt/log")"
+    cd "$apt/cache/archives"
+else
+    cd "$apt/debs"
+    missing=
+    for package in $packages; do
+        # One call a package, so that the message can name the one that fails.
+        private download "$package" >"$apt/log" 2>&1 || missing="$missing $package"
+    done
+    [ -z "$missing" ] || skip "cannot download:$missing: $(head -3 "$apt/log")"
+fi
 
-rm -rf "$out/root.new"
-mkdir "$out/root.new"
+rm -rf "$out/$name.new"
+mkdir "$out/$name.new"
 for deb in ./*.deb; do
-    dpkg-deb -x "$deb" "$out/root.new" || skip "cannot unpack $deb"
+    dpkg-deb -x "$deb" "$out/$name.new" || skip "cannot unpack $deb"
 done
-rm -rf "$out/root"
-mv "$out/root.new" "$out/root"
+[ "$name" = root ] || rm -f ./*.deb
+rm -rf "${out:?}/$name"
+mv "$out/$name.new" "$out/$name"
 echo "$wanted" >"$stamp"

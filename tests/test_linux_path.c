@@ -11,8 +11,9 @@
 #include "vxrt/linux/path.c"
 
 static struct vxl_proc *p;
-static struct vxl_grant grants[3];
+static struct vxl_grant grants[3], tree_grants[2];
 static struct vxl_config config = {.grants = grants, .grant_count = 3};
+static struct vxl_config tree_config = {.grants = tree_grants, .grant_count = 2};
 static char root[] = "/tmp/vx-path-XXXXXX";
 
 struct vxl_fd *vxl_fd(struct vxl_proc *proc, uint32_t fd)
@@ -28,7 +29,7 @@ static int make_file(const char *name, const char *text)
 
 static int add_grant(unsigned index, const char *guest, const char *host, bool is_read_only)
 {
-    grants[index] = (struct vxl_grant){guest, open(host, O_PATH | O_DIRECTORY), is_read_only};
+    grants[index] = (struct vxl_grant){guest, open(host, O_PATH | O_DIRECTORY), is_read_only, false};
     return grants[index].host_fd < 0;
 }
 
@@ -50,6 +51,17 @@ static int make_tree(void)
            symlink("/", "data/top");
     bad |= add_grant(0, "/data", "data", false) | add_grant(1, "/data/ro", "ro", true) |
            add_grant(2, "/proc", "/proc", false);
+    mkdir("tree", 0755);
+    mkdir("tree/usr", 0755);
+    mkdir("tree/usr/lib", 0755);
+    mkdir("tree/mnt", 0755);
+    bad |= make_file("tree/top", "top") | make_file("tree/usr/lib/so", "so") | make_file("tree/usr/side", "side") |
+           make_file("tree/mnt/hidden", "hidden") | symlink("usr/lib", "tree/lib") | symlink("/usr/lib", "tree/abs") |
+           symlink("/abs/so", "tree/twice") | symlink("../../../../top", "tree/usr/lib/far") |
+           symlink("/proc/self/root/etc/passwd", "tree/magic") | symlink("/made", "tree/dangling") |
+           symlink("/", "tree/usr/slash") | symlink("/etc/passwd", "tree/passwd");
+    tree_grants[0] = (struct vxl_grant){"/", open("tree", O_PATH | O_DIRECTORY), false, true};
+    tree_grants[1] = (struct vxl_grant){"/mnt", open("data", O_PATH | O_DIRECTORY), false, false};
     p->config = &config;
     strcpy(p->cwd, "/data");
     return bad;
@@ -181,6 +193,51 @@ static void test_dirfd(void)
     CU_ASSERT_EQUAL(vxl_find(p, 0xffffff00, "deep", &place), -EBADF);
 }
 
+static const char *settled(const char *path)
+{
+    static struct vxl_place place;
+    int fd = vxl_find(p, (uint32_t)AT_FDCWD, path, &place);
+    if (fd == 0)
+        fd = vxl_open_beneath(&place, O_PATH, 0);
+    if (fd < 0)
+        return number(fd);
+    vxl_place_settle(&place, fd);
+    close(fd);
+    return place.guest;
+}
+
+/* --root: links and ".." mean what they would mean if the tree were the root. */
+static void test_root(void)
+{
+    static const struct { const char *path, *text; } inside[] = {
+        {"/top", "top"}, {"/lib/so", "so"}, {"/abs/so", "so"}, {"/twice", "so"}, {"/usr/lib/far", "top"},
+        {"/../../top", "top"}, {"/lib/../side", "side"}, {"/usr/slash/../../top", "top"}, {"../lib/../side", "side"},
+        {"/mnt/inside", "inside"}, {"/mnt/../top", "top"}, {"/usr/../mnt/inside", "inside"}};
+    static const char *const missing[] = {"/etc/passwd", "/passwd", "/lib/../../../etc/passwd", "/mnt/hidden",
+                                          "/lib/../top", "/magic", "/usr/slash/etc/passwd", "/nothing/../top"};
+    struct vxl_place place;
+    p->config = &tree_config;
+    strcpy(p->cwd, "/");
+    for (unsigned i = 0; i < sizeof inside / sizeof *inside; i++)
+        CU_ASSERT_STRING_EQUAL(open_text(inside[i].path), inside[i].text);
+    for (unsigned i = 0; i < sizeof missing / sizeof *missing; i++)
+        CU_ASSERT_STRING_EQUAL(open_text(missing[i]), number(-ENOENT));
+    CU_ASSERT_STRING_EQUAL(open_text("/mnt/relative"), number(-EACCES));
+    CU_ASSERT_STRING_EQUAL(settled("/lib"), "/usr/lib");
+    CU_ASSERT_STRING_EQUAL(settled("/usr/slash"), "/");
+    CU_ASSERT_STRING_EQUAL(settled("/abs/../side"), "/usr/side");
+    CU_ASSERT_EQUAL(vxl_find_parent(p, (uint32_t)AT_FDCWD, "/lib/../new/", &place), 0);
+    CU_ASSERT_STRING_EQUAL(place.name, "new");
+    vxl_place_done(&place);
+    for (unsigned i = 0; i < 2; i++) { /* names that are no names never reach a call */
+        CU_ASSERT_EQUAL(vxl_find_parent(p, (uint32_t)AT_FDCWD, i ? "/lib/.." : "/..", &place), 0);
+        CU_ASSERT_STRING_NOT_EQUAL(place.name, "..");
+        vxl_place_done(&place);
+    }
+    p->config = &config;
+    strcpy(p->cwd, "/data");
+}
+
 int main(void)
 {
     CU_initialize_registry();
@@ -191,6 +248,7 @@ int main(void)
     CU_add_test(suite, "procfs", test_procfs);
     CU_add_test(suite, "parent", test_parent);
     CU_add_test(suite, "relative to a descriptor", test_dirfd);
+    CU_add_test(suite, "root of a tree", test_root);
     CU_basic_set_mode(CU_BRM_VERBOSE);
     CU_basic_run_tests();
     unsigned failures = CU_get_number_of_failures();

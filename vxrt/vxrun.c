@@ -28,12 +28,15 @@ enum { EXIT_VXRUN = 125, EXIT_CANNOT_LOAD = 126, EXIT_MISSING = 127, EXIT_SIGNAL
 
 static const char help_text[] =
     "Usage: vxrun [OPTION]... PROGRAM|FILE.vxc [ARGUMENT]...\n"
+    "       vxrun [OPTION]... --root DIR[:rw] PROGRAM [ARGUMENT]...\n"
     "Run an i386 Linux program in a sandbox, from its verified cache.\n"
     "\n"
     "  --cache FILE.vxc        use this cache (default: PROGRAM.vxc, if it is there)\n"
     "  --no-cache              use no cache: translate everything at run time\n"
     "  --no-dynamic            translate nothing at run time: what is not cached ends the run\n"
     "  --dir GUEST=HOST[:ro]   show the host directory HOST to the program as GUEST\n"
+    "  --root DIR[:rw]         DIR is the program's /, read-only unless rw; PROGRAM and its dynamic\n"
+    "                          linker and libraries are looked for there. --dir mounts more on top\n"
     "  --env NAME=VALUE        put a variable in the program's environment (empty otherwise)\n"
     "  --mem SIZE              most memory the program may map, in bytes or with K, M, G\n"
     "  --time-limit SECONDS    stop the program after so much time (fractions allowed)\n"
@@ -48,11 +51,12 @@ static const char help_text[] =
     "Examples:\n"
     "  vxc compile ./prog && vxrun ./prog\n"
     "  vxrun --dir /data=$HOME/pictures:ro --time-limit 10 ./decode /data/a.jpg\n"
-    "  vxrun --allow-fork --dir /=rootfs --env PATH=/bin rootfs/bin/busybox sh /script\n";
+    "  vxrun --allow-fork --dir /=rootfs --env PATH=/bin rootfs/bin/busybox sh /script\n"
+    "  vxrun --root debian-i386 --dir /tmp=work /usr/bin/python3 -c 'print(2**100)'\n";
 
 struct options {
     const char *cache, *profile_out;
-    bool no_cache, no_dynamic, allow_fork, stats, stats_json;
+    bool no_cache, no_dynamic, allow_fork, stats, stats_json, has_root;
     uint64_t max_memory, time_limit_ns;
     struct vxl_grant grants[GRANT_LIMIT];
     size_t grant_count;
@@ -164,6 +168,29 @@ static int add_grant(struct options *options, const char *text)
     return 0;
 }
 
+static int add_root(struct options *options, const char *text)
+{
+    struct vxl_grant *grant = &options->grants[options->grant_count];
+    size_t length = strlen(text);
+    bool is_writable = length > 3 && !strcmp(text + length - 3, ":rw");
+    bool has_suffix = is_writable || (length > 3 && !strcmp(text + length - 3, ":ro"));
+    if (options->has_root || options->grant_count == GRANT_LIMIT)
+        return usage_error("--root is given twice", text);
+    char *host = strndup(text, has_suffix ? length - 3 : length);
+    *grant = (struct vxl_grant){.guest_path = strdup("/"), .is_read_only = !is_writable, .is_root = true,
+                                .host_fd = open(host, O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    if (grant->host_fd < 0) {
+        fprintf(stderr, "vxrun: --root: %s: %s\n", host, strerror(errno));
+        free((char *)grant->guest_path);
+        free(host);
+        return EXIT_VXRUN;
+    }
+    free(host);
+    options->has_root = true;
+    options->grant_count++;
+    return 0;
+}
+
 static int add_env(struct options *options, const char *text)
 {
     const char *equals = strchr(text, '=');
@@ -173,7 +200,7 @@ static int add_env(struct options *options, const char *text)
     return 0;
 }
 
-enum { OPT_CACHE = 1, OPT_NO_CACHE, OPT_NO_DYNAMIC, OPT_DIR, OPT_ENV, OPT_MEM, OPT_TIME_LIMIT,
+enum { OPT_CACHE = 1, OPT_NO_CACHE, OPT_NO_DYNAMIC, OPT_DIR, OPT_ROOT, OPT_ENV, OPT_MEM, OPT_TIME_LIMIT,
        OPT_ALLOW_FORK, OPT_STATS, OPT_PROFILE_OUT, OPT_HELP, OPT_VERSION };
 
 static const struct option long_options[] = {
@@ -181,6 +208,7 @@ static const struct option long_options[] = {
     {"no-cache", no_argument, NULL, OPT_NO_CACHE},
     {"no-dynamic", no_argument, NULL, OPT_NO_DYNAMIC},
     {"dir", required_argument, NULL, OPT_DIR},
+    {"root", required_argument, NULL, OPT_ROOT},
     {"env", required_argument, NULL, OPT_ENV},
     {"mem", required_argument, NULL, OPT_MEM},
     {"time-limit", required_argument, NULL, OPT_TIME_LIMIT},
@@ -214,6 +242,8 @@ static int one_option(struct options *options, int option, const char *value)
         return 0;
     case OPT_DIR:
         return add_grant(options, value);
+    case OPT_ROOT:
+        return add_root(options, value);
     case OPT_ENV:
         return add_env(options, value);
     case OPT_MEM:
@@ -254,6 +284,8 @@ static int parse_options(struct options *options, int argc, char **argv)
     }
     if (options->cache && options->no_cache)
         return usage_error("--cache and --no-cache exclude each other", NULL);
+    if (options->has_root && options->cache)
+        return usage_error("--cache names the cache of one program; --root has many", NULL);
     if (optind == argc)
         return usage_error("no program given", NULL);
     return 0;
@@ -383,7 +415,7 @@ static int run(const struct options *options, struct vx_image *image, const char
 {
     struct vxl_config config = {
         .image = image, .program = argv[0], .argv = (const char *const *)argv,
-        .program_fd = open(argv[0], O_RDONLY | O_CLOEXEC),
+        .program_fd = image ? open(argv[0], O_RDONLY | O_CLOEXEC) : -1,
         .envp = options->env, .grants = options->grants, .grant_count = options->grant_count,
         .box = {.size = sizeof config.box, .max_memory = options->max_memory,
                 .no_dynamic = options->no_dynamic},
@@ -415,6 +447,8 @@ static int start(const struct options *options, char **argv)
     struct vx_error error = {0};
     char *beside = NULL;
     const char *cache = options->cache;
+    if (options->has_root)
+        return run(options, NULL, NULL, argv);
     if (!cache && !options->no_cache)
         cache = beside = cache_beside(argv[0]);
     struct vx_image_options image_options = {

@@ -124,27 +124,47 @@ static int open_cache(struct vxl_proc *p, const struct vxl_place *program)
     return vxl_open_beneath(&place, O_RDONLY | O_NONBLOCK, 0);
 }
 
-static int open_program(struct vxl_proc *p, const char *path, struct program *program)
+int vxl_open_executable(struct vxl_proc *p, const char *path, struct vxl_executable *out)
 {
     struct vxl_place place;
-    int status;
-    program->fd = program->cache_fd = -1;
-    if (!strcmp(path, VXL_SELF_EXE)) { /* the program that runs now */
-        strcpy(program->guest_path, p->exe_path);
-        program->st = (struct stat){.st_dev = p->exe_dev, .st_ino = p->exe_ino};
-        return p->exe_ino ? 0 : -ENOENT;
-    }
-    status = vxl_find(p, (uint32_t)AT_FDCWD, path, &place);
+    out->fd = -1;
+    int status = vxl_find(p, (uint32_t)AT_FDCWD, path, &place);
     if (status < 0)
         return status;
-    program->fd = vxl_open_beneath(&place, O_RDONLY | O_NONBLOCK, 0);
-    if (program->fd < 0)
-        return program->fd;
-    if (fstat(program->fd, &program->st) || !S_ISREG(program->st.st_mode) ||
-        !(program->st.st_mode & 0111))
+    int fd = vxl_open_beneath(&place, O_RDONLY | O_NONBLOCK, 0);
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &out->st) || !S_ISREG(out->st.st_mode) || !(out->st.st_mode & 0111)) {
+        close(fd);
         return -EACCES;
-    strcpy(program->guest_path, place.guest);
-    if (!p->config->no_cache)
+    }
+    vxl_place_settle(&place, fd);
+    strcpy(out->guest_path, place.guest);
+    out->fd = fd;
+    return 0;
+}
+
+static int open_program(struct vxl_proc *p, const char *path, struct program *program)
+{
+    struct vxl_executable file;
+    struct vxl_place place;
+    program->fd = program->cache_fd = -1;
+    if (!strcmp(path, VXL_SELF_EXE)) { /* the program that runs now */
+        if (!p->config->image) {
+            path = p->exe_path;
+        } else {
+            strcpy(program->guest_path, p->exe_path);
+            program->st = (struct stat){.st_dev = p->exe_dev, .st_ino = p->exe_ino};
+            return p->exe_ino ? 0 : -ENOENT;
+        }
+    }
+    int status = vxl_open_executable(p, path, &file);
+    if (status < 0)
+        return status;
+    program->fd = file.fd;
+    program->st = file.st;
+    strcpy(program->guest_path, file.guest_path);
+    if (!p->config->no_cache && p->config->image && vxl_find(p, (uint32_t)AT_FDCWD, path, &place) == 0)
         program->cache_fd = open_cache(p, &place);
     return 0;
 }
@@ -201,6 +221,9 @@ static int open_image(struct vxl_proc *p, const struct program *program, struct 
     struct vx_error error;
     struct vx_image_options options = {.size = sizeof options};
     *is_new = false;
+    *image = NULL;
+    if (!p->config->image)
+        return 0; /* mapped from its file */
     if (program->st.st_ino == p->first_ino && program->st.st_dev == p->first_dev) {
         *image = p->config->image;
         return 0;
@@ -228,7 +251,7 @@ static void start(struct vxl_proc *p, const struct program *program, struct vx_i
     if (old_is_owned && old_image != p->image)
         vx_image_close(old_image);
     p->owns_image = is_new || (old_is_owned && old_image == p->image);
-    p->is_first_program = p->image == p->config->image;
+    p->is_first_program = p->image && p->image == p->config->image;
     strcpy(p->exe_path, program->guest_path);
     p->exe_dev = program->st.st_dev;
     p->exe_ino = program->st.st_ino;
@@ -245,12 +268,25 @@ static void start(struct vxl_proc *p, const struct program *program, struct vx_i
     p->has_replaced_regs = true;
 }
 
+static int error_of(vx_status status)
+{
+    switch (status) {
+    case VX_ERR_TOO_LARGE:
+        return -E2BIG;
+    case VX_ERR_MEMORY:
+        return -ENOMEM;
+    case VX_ERR_NOT_FOUND: /* the interpreter */
+        return -ENOENT;
+    default:
+        return -ENOEXEC;
+    }
+}
+
 static int load_program(struct vxl_proc *p, const struct program *program, const char *path,
-                        const struct strings *argv, const struct strings *envp)
+                        const struct strings *argv, const struct strings *envp, struct vx_error *error)
 {
     struct vx_image *old_image = p->image, *image;
     bool old_is_owned = p->owns_image, is_new;
-    struct vx_error error;
     sigset_t all, old_mask;
     int status = open_image(p, program, &image, &is_new);
     if (status < 0)
@@ -258,23 +294,38 @@ static int load_program(struct vxl_proc *p, const struct program *program, const
     /* a signal handler must not see the box half replaced */
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &old_mask);
-    vx_status loaded = vxl_load(p, image, path, (const char *const *)argv->list,
-                                (const char *const *)envp->list, &error);
+    struct vxl_source source = {.image = image, .fd = program->fd, .execfn = path};
+    vx_status loaded = vxl_load(p, &source, (const char *const *)argv->list,
+                                (const char *const *)envp->list, error);
     pthread_sigmask(SIG_SETMASK, &old_mask, NULL);
     if (loaded) {
         if (is_new)
             vx_image_close(image);
-        return loaded == VX_ERR_TOO_LARGE ? -E2BIG : loaded == VX_ERR_MEMORY ? -ENOMEM : -ENOEXEC;
+        return error_of(loaded);
     }
     start(p, program, old_image, old_is_owned, is_new);
     return 0;
+}
+
+/* Takes over both lists. */
+static int execute(struct vxl_proc *p, char path[VXL_PATH_BYTES], struct strings *argv, struct strings *envp,
+                   struct vx_error *error)
+{
+    struct program program = {.fd = -1, .cache_fd = -1};
+    int status = resolve(p, path, argv, &program);
+    if (status == 0)
+        status = load_program(p, &program, path, argv, envp, error);
+    program_done(&program);
+    strings_free(argv);
+    strings_free(envp);
+    return status;
 }
 
 int32_t vxl_execve(struct vxl_proc *p, const uint32_t *a)
 {
     char path[VXL_PATH_BYTES];
     struct strings argv = {0}, envp = {0};
-    struct program program = {.fd = -1, .cache_fd = -1};
+    struct vx_error error;
     if (!p->config->allow_fork) {
         p->refused[p->call_number]++;
         return -ENOSYS;
@@ -285,10 +336,63 @@ int32_t vxl_execve(struct vxl_proc *p, const uint32_t *a)
     if (status == 0)
         status = get_strings(p, a[2], &envp);
     if (status == 0)
-        status = resolve(p, path, &argv, &program);
+        return execute(p, path, &argv, &envp, &error);
+    strings_free(&argv);
+    strings_free(&envp);
+    return status;
+}
+
+static int copy_strings(const char *const *list, struct strings *out)
+{
+    int status = 0;
+    for (size_t i = 0; list[i] && status == 0; i++)
+        status = insert(out, i, list[i]);
+    if (!out->list && status == 0) {
+        out->list = calloc(1, sizeof *out->list);
+        out->capacity = 1;
+        status = out->list ? 0 : -ENOMEM;
+    }
+    return status;
+}
+
+/* A name without a slash is looked for along PATH, as a shell does. */
+static int find_program(struct vxl_proc *p, char path[VXL_PATH_BYTES])
+{
+    const char *name = p->config->program, *dirs = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
+    struct vxl_executable file;
+    int status = -ENOENT;
+    for (const char *const *env = p->config->envp; *env; env++)
+        if (!strncmp(*env, "PATH=", 5))
+            dirs = *env + 5;
+    bool is_path = strchr(name, '/');
+    if (is_path)
+        dirs = "";
+    do {
+        size_t length = strcspn(dirs, ":");
+        int size = snprintf(path, VXL_PATH_BYTES, "%.*s%s%s", (int)length, dirs, length ? "/" : "", name);
+        int opened = size < VXL_PATH_BYTES ? vxl_open_executable(p, path, &file) : -ENAMETOOLONG;
+        if (opened == 0) {
+            close(file.fd);
+            return 0;
+        }
+        if (opened != -ENOENT && opened != -ENOTDIR)
+            status = opened;
+        dirs += length + (dirs[length] == ':');
+    } while (*dirs);
+    return status;
+}
+
+int vxl_exec_first(struct vxl_proc *p, struct vx_error *error)
+{
+    char path[VXL_PATH_BYTES];
+    struct strings argv = {0}, envp = {0};
+    int status = find_program(p, path);
     if (status == 0)
-        status = load_program(p, &program, path, &argv, &envp);
-    program_done(&program);
+        status = copy_strings(p->config->argv, &argv);
+    if (status == 0)
+        status = copy_strings(p->config->envp, &envp);
+    if (status == 0)
+        return execute(p, path, &argv, &envp, error);
     strings_free(&argv);
     strings_free(&envp);
     return status;

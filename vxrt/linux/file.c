@@ -74,6 +74,8 @@ static int32_t open_at(struct vxl_proc *p, uint32_t dirfd, vx_gaddr path_at, uin
     entry->is_fixed = place.is_device;
     entry->is_read_only = place.is_read_only;
     entry->is_dir = S_ISDIR(st.st_mode);
+    if (entry->is_dir)
+        vxl_place_settle(&place, host);
     if (entry->is_dir && !(entry->path = strdup(place.guest))) {
         vxl_fd_close(p, (unsigned)fd);
         return -ENOMEM;

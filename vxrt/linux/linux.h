@@ -18,10 +18,11 @@ struct vxl_grant {
     const char *guest_path; /* absolute, normalised: "/" or "/a/b" */
     int host_fd;
     bool is_read_only;
+    bool is_root;           /* at "/": links and ".." are resolved as if host_fd were the root */
 };
 
 struct vxl_config {
-    struct vx_image *image;     /* borrowed */
+    struct vx_image *image;     /* borrowed; NULL: `program` is a guest path, mapped with its interpreter */
     const char *program;        /* for messages and AT_EXECFN */
     int program_fd;             /* the ELF file, to recognise it in execve; -1: unknown */
     const char *const *argv;    /* NULL-terminated, argv[0] is the program */

@@ -1,5 +1,6 @@
 /*
- * Starting a program: a box with the image's segments, a stack with
+ * Starting a program: a box with the image's segments, or with those of a mapped file and
+ * its interpreter, a stack with
  * arguments, environment and auxiliary vector as the Linux kernel lays them
  * out (create_elf_tables), and the registers at the entry point.
  */
@@ -7,12 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
+#include "format/error.h"
+#include "vxrt/linux/map_elf.h"
 #include "vxrt/linux/proc.h"
 
 #define STACK_TOP 0xffffd000u
 #define STACK_BYTES (8u << 20)
 #define STACK_GUARD (1u << 20)
+#define MMAP_TOP (STACK_TOP - STACK_BYTES - STACK_GUARD)
 #define STRINGS_LIMIT (2u << 20) /* bytes of arguments and environment, as RLIMIT_STACK / 4 */
 
 /* CPUID.1:EDX of the virtual CPU: fpu tsc cx8 cmov mmx fxsr sse sse2. */
@@ -68,7 +73,7 @@ static void push_aux(struct stack *stack, uint32_t type, uint32_t value)
     push_word(stack, type);
 }
 
-static void push_auxv(struct stack *stack, const struct vx_image_info *info, vx_gaddr execfn,
+static void push_auxv(struct stack *stack, const struct vx_image_info *info, vx_gaddr base, vx_gaddr execfn,
                       vx_gaddr random, vx_gaddr platform)
 {
     push_aux(stack, AT_NULL, 0);
@@ -83,7 +88,7 @@ static void push_auxv(struct stack *stack, const struct vx_image_info *info, vx_
     push_aux(stack, AT_UID, 1000);
     push_aux(stack, AT_ENTRY, info->entry);
     push_aux(stack, AT_FLAGS, 0);
-    push_aux(stack, AT_BASE, 0);
+    push_aux(stack, AT_BASE, base);
     push_aux(stack, AT_PHNUM, info->phdr_count);
     push_aux(stack, AT_PHENT, sizeof(Elf32_Phdr));
     push_aux(stack, AT_PHDR, info->phdr);
@@ -94,7 +99,7 @@ static void push_auxv(struct stack *stack, const struct vx_image_info *info, vx_
 
 #define AUX_WORDS (2 * 19)
 
-static vx_status fill_stack(struct stack *stack, const struct vx_image_info *info,
+static vx_status fill_stack(struct stack *stack, const struct vx_image_info *info, vx_gaddr base,
                             const char *execfn, const char *const *argv, const char *const *envp)
 {
     size_t argc = count_strings(argv), envc = count_strings(envp);
@@ -117,7 +122,7 @@ static vx_status fill_stack(struct stack *stack, const struct vx_image_info *inf
     size_t words = AUX_WORDS + argc + 1 + envc + 1 + 1;
     while ((stack->used + 4 * words) % 16 != (STACK_TOP & 15) && !stack->is_full)
         push(stack, "", 1);
-    push_auxv(stack, info, execfn_at, random_at, platform);
+    push_auxv(stack, info, base, execfn_at, random_at, platform);
     push(stack, env_at, 4 * (envc + 1));
     push(stack, arg_at, 4 * (argc + 1));
     push_word(stack, (uint32_t)argc);
@@ -140,7 +145,7 @@ static bool lacks_gnu_stack(struct vx_box *box, const struct vx_image_info *info
     return info->exec_stack;
 }
 
-static vx_status make_stack(struct vx_box *box, const struct vx_image_info *info,
+static vx_status make_stack(struct vx_box *box, const struct vx_image_info *info, vx_gaddr base,
                             const char *execfn, const char *const *argv,
                             const char *const *envp, vx_gaddr *esp)
 {
@@ -149,7 +154,7 @@ static vx_status make_stack(struct vx_box *box, const struct vx_image_info *info
     if (!stack.bytes)
         return VX_ERR_MEMORY;
     int prot = VX_PROT_READ | VX_PROT_WRITE | (info->exec_stack ? VX_PROT_EXEC : 0);
-    vx_status status = fill_stack(&stack, info, execfn, argv, envp);
+    vx_status status = fill_stack(&stack, info, base, execfn, argv, envp);
     if (status == VX_OK)
         status = vx_box_map(box, STACK_TOP - STACK_BYTES, STACK_BYTES, prot);
     if (status == VX_OK)
@@ -160,36 +165,104 @@ static vx_status make_stack(struct vx_box *box, const struct vx_image_info *info
     return status;
 }
 
-vx_status vxl_load(struct vxl_proc *p, struct vx_image *image, const char *execfn,
-                   const char *const *argv, const char *const *envp, struct vx_error *error)
-{
+/* What was mapped for a program: the program itself, and where the guest begins. */
+struct start {
     struct vx_image_info info;
+    vx_gaddr entry, base; /* of the interpreter, if there is one; base 0 else */
+};
+
+static void describe(const struct vxl_mapped *m, struct vx_image_info *info)
+{
+    *info = (struct vx_image_info){.entry = m->entry, .load_bias = m->bias, .low = m->low, .high = m->high,
+                                   .phdr = m->phdr, .phdr_count = m->phdr_count, .exec_stack = m->exec_stack};
+}
+
+static vx_status map_interpreter(struct vxl_proc *p, struct vx_box *box, const struct vxl_mapped *program,
+                                 struct start *start, struct vx_error *error)
+{
+    struct vxl_mapped *interp = malloc(sizeof *interp);
+    struct vxl_executable file;
+    int found = vxl_open_executable(p, program->interp, &file);
+    vx_status status = !interp ? VX_ERR_MEMORY : VX_OK;
+    if (found < 0)
+        status = found == -ENOENT ? VX_ERR_NOT_FOUND : VX_ERR_IO;
+    if (status == VX_OK)
+        status = vxl_map_elf(box, file.fd, MMAP_TOP, !program->has_stack_header, interp, error);
+    if (status == VX_OK) {
+        start->entry = interp->entry;
+        start->base = interp->bias;
+    } else {
+        vxi_fail(error, status, 0, "the interpreter %s", program->interp);
+    }
+    if (found >= 0)
+        close(file.fd);
+    free(interp);
+    return status;
+}
+
+static vx_status map_program(struct vxl_proc *p, struct vx_box *box, int fd, struct start *start,
+                             struct vx_error *error)
+{
+    struct vxl_mapped *program = malloc(sizeof *program);
+    if (!program)
+        return vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
+    vx_status status = vxl_map_elf(box, fd, 0, false, program, error);
+    describe(program, &start->info);
+    start->entry = program->entry;
+    if (status == VX_OK && *program->interp)
+        status = map_interpreter(p, box, program, start, error);
+    free(program);
+    return status;
+}
+
+/* Everything that the program needs, in a new box. */
+static vx_status fill_box(struct vxl_proc *p, struct vx_box *box, const struct vxl_source *source,
+                          const char *const *argv, const char *const *envp, struct start *start, vx_gaddr *esp,
+                          struct vx_error *error)
+{
+    vx_status status = VX_OK;
+    if (source->image) {
+        vx_image_info(source->image, &start->info);
+        start->entry = start->info.entry;
+    } else {
+        status = map_program(p, box, source->fd, start, error);
+    }
+    if (status == VX_OK) {
+        status = make_stack(box, &start->info, start->base, source->execfn, argv, envp, esp);
+        error->status = status;
+    }
+    return status;
+}
+
+vx_status vxl_load(struct vxl_proc *p, const struct vxl_source *source, const char *const *argv,
+                   const char *const *envp, struct vx_error *error)
+{
+    struct start start = {0};
     struct vx_box *box;
-    vx_gaddr esp;
+    vx_gaddr esp = 0;
     memset(error, 0, sizeof *error);
-    vx_image_info(image, &info);
-    if (info.interp) {
+    if (source->image)
+        vx_image_info(source->image, &start.info);
+    if (start.info.interp) {
         *error = (struct vx_error){.status = VX_ERR_ELF_INTERP};
         return VX_ERR_ELF_INTERP;
     }
-    vx_status status = vx_box_new(image, &p->config->box, &box, error);
+    vx_status status = vx_box_new(source->image, &p->config->box, &box, error);
     if (status)
         return status;
-    status = make_stack(box, &info, execfn, argv, envp, &esp);
+    status = fill_box(p, box, source, argv, envp, &start, &esp, error);
     if (status) {
         vx_box_free(box);
-        error->status = status;
         return status;
     }
     vx_box_free(p->box);
     p->box = box;
-    p->image = image;
-    p->info = info;
-    p->read_implies_exec = lacks_gnu_stack(box, &info);
-    p->mmap_top = STACK_TOP - STACK_BYTES - STACK_GUARD;
-    vx_box_get_regs(box, &p->regs);
+    p->image = source->image;
+    p->info = start.info;
+    p->read_implies_exec = lacks_gnu_stack(box, &start.info);
+    p->mmap_top = MMAP_TOP;
     p->regs = (struct vx_regs){
-        .esp = esp, .eip = info.entry, .eflags = 0x202,
+        .esp = esp, .eip = start.entry, .eflags = 0x202,
         .cs = VXI_SELECTOR_CODE, .ds = VXI_SELECTOR_DATA, .es = VXI_SELECTOR_DATA,
         .ss = VXI_SELECTOR_DATA,
     };

@@ -1,13 +1,16 @@
 /*
  * Guest paths. A path is made absolute and normalised as text ("." and ".."
  * removed), the longest granted prefix is taken off, and the rest is opened
- * with openat2 and RESOLVE_BENEATH from the granted directory: the kernel
- * refuses whatever leads out of it, symbolic links and races included.
+ * with openat2 from the granted directory. RESOLVE_BENEATH: the kernel
+ * refuses whatever leads out of it, symbolic links and races included. For the
+ * root of a tree (--root) RESOLVE_IN_ROOT: the kernel resolves "..", absolute and relative
+ * links as if the process had that root, and never leaves it.
  * procfs is refused on top: it shows, and lets write, the host process.
  */
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -71,7 +74,32 @@ static int prefix_length(const char *grant, const char *path)
     return (int)length;
 }
 
-static int find_grant(struct vxl_proc *p, struct vxl_place *place)
+/* ".." after a symbolic link means what the link leads to: the kernel knows, text does not. */
+static bool has_dots(const char *path)
+{
+    for (const char *at = path; (at = strstr(at, "..")); at += 2)
+        if ((at == path || at[-1] == '/') && (at[2] == '/' || !at[2]))
+            return true;
+    return false;
+}
+
+/* In the root: the path as it was given, unless it leads through what is mounted on top. */
+static void keep_dots(struct vxl_proc *p, const char *base, const char *path, struct vxl_place *place)
+{
+    char whole[2 * VXL_PATH_BYTES];
+    if (!has_dots(path))
+        return;
+    snprintf(whole, sizeof whole, "%s%s%s", path[0] == '/' ? "" : base, path[0] == '/' ? "" : "/", path);
+    for (size_t i = 0; i < p->config->grant_count; i++)
+        if (!p->config->grants[i].is_root && prefix_length(p->config->grants[i].guest_path, whole) >= 0)
+            return;
+    for (size_t size = strlen(whole); size > 1 && whole[size - 1] == '/'; size--)
+        whole[size - 1] = 0;
+    if (strlen(whole) < sizeof place->name)
+        strcpy(place->name, whole);
+}
+
+static int find_grant(struct vxl_proc *p, const char *base, const char *path, struct vxl_place *place)
 {
     const struct vxl_grant *best = NULL;
     int best_length = -1;
@@ -90,6 +118,10 @@ static int find_grant(struct vxl_proc *p, struct vxl_place *place)
     strcpy(place->name, *rest ? rest : ".");
     place->dir_fd = best->host_fd;
     place->is_read_only = best->is_read_only;
+    place->is_in_root = best->is_root;
+    place->root_fd = best->host_fd;
+    if (best->is_root)
+        keep_dots(p, base, path, place);
     return 0;
 }
 
@@ -118,7 +150,7 @@ int vxl_find(struct vxl_proc *p, uint32_t dirfd, const char *path, struct vxl_pl
         place->device = devices[i];
         return 0;
     }
-    return find_grant(p, place);
+    return find_grant(p, base, path, place);
 }
 
 int vxl_find_parent(struct vxl_proc *p, uint32_t dirfd, const char *path, struct vxl_place *place)
@@ -127,6 +159,10 @@ int vxl_find_parent(struct vxl_proc *p, uint32_t dirfd, const char *path, struct
     if (status < 0 || place->is_device)
         return status < 0 ? status : -EEXIST;
     char *slash = strrchr(place->name, '/');
+    if (slash && !strcmp(slash, "/..")) { /* never a name to work on */
+        strcpy(place->name, place->guest[1] ? place->guest + 1 : ".");
+        slash = strrchr(place->name, '/');
+    }
     if (!slash)
         return 0;
     char last[VXL_PATH_BYTES];
@@ -166,6 +202,26 @@ static int check_opened(int fd, bool is_path_only)
     return 0;
 }
 
+static ssize_t host_path(int fd, char path[VXL_PATH_BYTES])
+{
+    char link[40];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, path, VXL_PATH_BYTES - 1);
+    if (size >= 0)
+        path[size] = 0;
+    return size;
+}
+
+void vxl_place_settle(struct vxl_place *place, int fd)
+{
+    char root[VXL_PATH_BYTES], path[VXL_PATH_BYTES];
+    if (!place->is_in_root || host_path(place->root_fd, root) < 0 || host_path(fd, path) < 0)
+        return;
+    int size = prefix_length(root, path);
+    if (size >= 0)
+        strcpy(place->guest, path[size] ? path + size : "/");
+}
+
 int vxl_open_beneath(const struct vxl_place *place, uint64_t flags, uint32_t mode)
 {
     int fd;
@@ -180,7 +236,7 @@ int vxl_open_beneath(const struct vxl_place *place, uint64_t flags, uint32_t mod
         struct open_how how = {
             .flags = flags | O_CLOEXEC | (flags & O_PATH ? 0u : (unsigned)O_NOCTTY),
             .mode = flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE ? mode & 01777 : 0,
-            .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+            .resolve = (place->is_in_root ? RESOLVE_IN_ROOT : RESOLVE_BENEATH) | RESOLVE_NO_MAGICLINKS,
         };
         unsigned tries = 0;
         do {

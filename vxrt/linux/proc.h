@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -121,9 +122,25 @@ uint32_t vxl_accessible(struct vxl_proc *p, vx_gaddr addr, uint32_t size, int pr
 /* result of a host call: itself or -errno */
 int64_t vxl_result(int64_t result);
 
-/* load.c */
-vx_status vxl_load(struct vxl_proc *p, struct vx_image *image, const char *execfn,
-                   const char *const *argv, const char *const *envp, struct vx_error *error);
+/* load.c: a program in a new box, which replaces p->box if all is well */
+struct vxl_source {
+    struct vx_image *image; /* NULL: the file, and its interpreter, are mapped as the kernel does it */
+    int fd;
+    const char *execfn;
+};
+vx_status vxl_load(struct vxl_proc *p, const struct vxl_source *source, const char *const *argv,
+                   const char *const *envp, struct vx_error *error);
+
+/* exec.c */
+struct vxl_executable {
+    int fd; /* owned; -1 after an error */
+    struct stat st;
+    char guest_path[VXL_PATH_BYTES];
+};
+/* Open a regular file with permission to execute. 0 or -errno. */
+int vxl_open_executable(struct vxl_proc *p, const char *path, struct vxl_executable *out);
+/* The first program of a process without an image. 0 or -errno, and then *error may say more. */
+int vxl_exec_first(struct vxl_proc *p, struct vx_error *error);
 
 /* syscall.c */
 void vxl_syscall(struct vxl_proc *p);
@@ -142,6 +159,8 @@ void vxl_fd_start(struct vxl_proc *p);
 struct vxl_place {
     int dir_fd;          /* a directory inside a grant, or the grant itself; owned if is_owned */
     bool is_owned, is_read_only;
+    bool is_in_root;     /* of the grant root_fd, a root */
+    int root_fd;
     bool is_device;      /* `device` is the host path of an allowed device */
     const char *device;
     char name[VXL_PATH_BYTES]; /* rest of the path below dir_fd, "." for itself */
@@ -153,6 +172,8 @@ int vxl_find(struct vxl_proc *p, uint32_t dirfd, const char *path, struct vxl_pl
 /* The directory that holds the last component, opened; name: that component. */
 int vxl_find_parent(struct vxl_proc *p, uint32_t dirfd, const char *path, struct vxl_place *place);
 void vxl_place_done(struct vxl_place *place);
+/* In a root: place->guest becomes the path that fd, opened at the place, has without symbolic links. */
+void vxl_place_settle(struct vxl_place *place, int fd);
 /* openat2 below the place's directory. Host fd or -errno. */
 int vxl_open_beneath(const struct vxl_place *place, uint64_t flags, uint32_t mode);
 bool vxl_join(const char *cwd, const char *path, char out[VXL_PATH_BYTES]);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "format/error.h"
 #include "vxrt/linux/proc.h"
 
 /* Signal codes of <asm-generic/siginfo.h>, and page fault error bits (SDM vol. 3, 4.7). */
@@ -181,6 +182,20 @@ static void set_cwd(struct vxl_proc *p)
         vxl_join("/", p->config->grants[0].guest_path, p->cwd);
 }
 
+static vx_status load_first(struct vxl_proc *p, struct vx_error *error)
+{
+    const struct vxl_config *config = p->config;
+    struct vxl_source source = {.image = config->image, .fd = -1, .execfn = config->program};
+    if (config->image)
+        return vxl_load(p, &source, config->argv, config->envp, error);
+    int status = vxl_exec_first(p, error);
+    if (status == 0)
+        return VX_OK;
+    if (error->status == VX_OK)
+        vxi_fail(error, status == -ENOENT ? VX_ERR_NOT_FOUND : VX_ERR_IO, 0, "%s", strerror(-status));
+    return error->status;
+}
+
 vx_status vxl_new(const struct vxl_config *config, struct vxl_proc **out, struct vx_error *error)
 {
     struct vxl_proc *p = calloc(1, sizeof *p);
@@ -196,11 +211,12 @@ vx_status vxl_new(const struct vxl_config *config, struct vxl_proc **out, struct
     set_program(p);
     set_cwd(p);
     vxl_fd_start(p);
-    vx_status status = vxl_load(p, config->image, config->program, config->argv, config->envp, error);
+    vx_status status = load_first(p, error);
     if (status) {
         vxl_free(p);
         return status;
     }
+    p->has_replaced_regs = false;
     if (config->time_limit_ns) {
         p->deadline_ns = vxl_now_ns() + config->time_limit_ns;
         vx_box_set_time_limit(p->box, config->time_limit_ns);

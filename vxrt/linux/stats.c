@@ -58,7 +58,7 @@ static void print_json(FILE *out, const struct vxl_report *report, const struct 
 {
     struct vx_error error = {0};
     struct vxl_refused refused;
-    vx_status status = vx_image_cache_status(report->image, &error);
+    vx_status status = report->image ? vx_image_cache_status(report->image, &error) : VX_ERR_NOT_FOUND;
     fputs("{\"schema\":\"vxrun-stats-1\",\"program\":", out);
     vxl_print_json_string(out, report->program);
     fprintf(out, ",\"cache_used\":%s,\"cache_path\":", status == VX_OK ? "true" : "false");
@@ -90,7 +90,7 @@ static void print_text(FILE *out, const struct vxl_report *report, const struct 
 {
     struct vx_error error = {0};
     struct vxl_refused refused;
-    vx_status status = vx_image_cache_status(report->image, &error);
+    vx_status status = report->image ? vx_image_cache_status(report->image, &error) : VX_ERR_NOT_FOUND;
     fprintf(out, "%-36s %s", "cache", status == VX_OK ? "used" : "not used: ");
     if (status == VX_ERR_NOT_FOUND)
         fputs("none found", out);
