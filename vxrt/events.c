@@ -5,12 +5,12 @@
 #include "vxrt/helper.h"
 #include "vxrt/internal.h"
 
-static enum vxi_next system_call(struct vxi_context *ctx, uint32_t length, struct vx_trap *trap)
+static enum vxi_next system_call(struct vx_box *box, uint32_t length, struct vx_trap *trap)
 {
+    box->ctx->regs.eip += length;
     trap->kind = VX_TRAP_SYSCALL;
     trap->vector = 0x80;
-    ctx->regs.eip += length;
-    return VXI_NEXT_TRAP;
+    return box->system.is_active && vxi_system_call(box, trap) ? vxi_resolve(box, true, trap) : VXI_NEXT_TRAP;
 }
 
 /* Vectors as the processor counts them; traps report the address after the instruction, faults its own. */
@@ -47,7 +47,7 @@ enum vxi_next vxi_event(struct vx_box *box, struct vx_trap *trap)
     uint32_t code = ctx->r9, operand = VX_EVENT_OPERAND(code), length = VX_EVENT_LENGTH(code);
     switch (VX_EVENT_NUMBER(code)) {
     case VX_EVENT_SYSCALL:
-        return system_call(ctx, length, trap);
+        return system_call(box, length, trap);
     case VX_EVENT_TRAP:
         return vector_trap(ctx, operand, length, trap);
     case VX_EVENT_INT:

@@ -4,6 +4,7 @@
  * call.S comes here on the host's stack, with the guest's registers in the context. Nothing of the
  * guest's is trusted: its stack is copied, and the copy may fail.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "vxrt/internal.h"
@@ -39,9 +40,12 @@ static void join(const struct vx_func *func, union vx_value *args)
     }
 }
 
+/* The table leads here from gates of imports only; the runtime's own comes after them. */
 static const struct vxi_host *host_at(const struct vx_box *box, vx_gaddr gate)
 {
     uint32_t index = (gate - VX_GATE_IMPORTS) / VX_GATE_STRIDE;
+    if (index > box->image->link.import_count)
+        abort();
     return &box->image->link.hosts[index];
 }
 

@@ -203,6 +203,14 @@ struct vxi_calls {
     void *user;
 };
 
+/* System calls of a plug-in that is an executable (system.c). */
+#define VXI_SYSTEM_PARK 0x56580001u /* as in vx_guest.h */
+struct vxi_system {
+    bool is_active;
+    int streams[VX_MAX_STREAMS]; /* host descriptor + 1; 0: not granted */
+    vx_gaddr heap, heap_end;
+};
+
 /* ---- image (image.c, segments.c) ---- */
 
 enum vxi_backing {
@@ -277,6 +285,7 @@ struct vx_box {
     int retry_thread;     /* to whom; 0 = no such timer */
     uint32_t return_epoch; /* counts resets of the return stack: slots of an older one may not be used */
     struct vxi_calls calls;
+    struct vxi_system system;
     struct vx_stats stats;
     vx_gaddr *seeds;    /* where run-time translation began, the newest first */
     size_t seed_count, seed_capacity, merge_at;
@@ -413,6 +422,10 @@ static inline bool vxi_is_gate(vx_gaddr addr)
 {
     return addr - VX_GATE_BASE < VX_GATE_BYTES;
 }
+/* system.c: answer the system call in the registers. False: *trap, or left to the embedder. */
+bool vxi_system_call(struct vx_box *box, struct vx_trap *trap);
+/* Prepare the stack of a program below `top`. */
+vx_status vxi_system_start(struct vx_box *box, vx_gaddr top, vx_gaddr *esp);
 /* start.c: the table's slots for the gate, in a box that is started. */
 void vxi_gate_fill(struct vx_box *box);
 

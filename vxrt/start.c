@@ -38,6 +38,14 @@ static vx_gaddr map_below(struct vx_box *box, uint32_t size, vx_gaddr below, vx_
     return addr;
 }
 
+/* The gate's addresses stand where a guest looks for return addresses and functions: unwinders read what is there. */
+static vx_status make_gate(struct vx_box *box)
+{
+    const struct vx_image *image = box->image;
+    size_t imports = image && image->link.is_linked ? image->link.import_count : 0;
+    return vx_box_map(box, VX_GATE_BASE, page_up(vxi_gate(imports + 1) - VX_GATE_BASE), VX_PROT_READ);
+}
+
 /* The stack ends below the gate, with an unmapped page above and below it. */
 static vx_status make_stack(struct vx_box *box, uint32_t size)
 {
@@ -143,6 +151,24 @@ static vx_status initialise(struct vx_box *box, struct vx_trap *trap)
     return status == VX_OK ? call_array(box, DT_INIT_ARRAY, DT_INIT_ARRAYSZ, trap) : status;
 }
 
+/* A program prepares itself, and parks. Its stack goes on to be that of the calls. */
+static vx_status run_program(struct vx_box *box, struct vx_trap *trap)
+{
+    vx_gaddr esp;
+    vx_status status = vxi_system_start(box, box->calls.base, &esp);
+    if (status != VX_OK)
+        return status;
+    struct vx_regs regs = box->ctx->regs;
+    regs.esp = esp;
+    regs.eip = box->image->elf.entry + box->image->bias;
+    vx_box_set_regs(box, &regs);
+    status = vx_box_run(box, trap);
+    if (status != VX_OK)
+        return status;
+    box->calls.base = box->ctx->regs.esp;
+    return trap->kind == VX_TRAP_SYSCALL && box->ctx->regs.eax == VXI_SYSTEM_PARK ? VX_OK : VX_ERR_TRAP;
+}
+
 vx_status vx_box_start(struct vx_box *box, const struct vx_start *options, struct vx_trap *trap)
 {
     struct vx_trap unwanted;
@@ -158,13 +184,17 @@ vx_status vx_box_start(struct vx_box *box, const struct vx_start *options, struc
     if (options->stack_bytes > MAX_STACK_BYTES)
         return VX_ERR_TOO_LARGE;
     *trap = (struct vx_trap){ 0 };
-    vx_status status = make_stack(box, options->stack_bytes ? page_up(options->stack_bytes) : DEFAULT_STACK_BYTES);
+    vx_status status = make_gate(box);
+    if (status == VX_OK)
+        status = make_stack(box, options->stack_bytes ? page_up(options->stack_bytes) : DEFAULT_STACK_BYTES);
     if (status != VX_OK)
         return status;
     box->calls.max_level = options->max_nesting ? options->max_nesting : DEFAULT_NESTING;
     vxi_gate_fill(box);
-    if (!box->image || !box->image->link.is_linked || vxi_is_executable(&box->image->elf))
+    if (!box->image || !box->image->link.is_linked)
         return VX_OK;
+    if (vxi_is_executable(&box->image->elf))
+        return run_program(box, trap);
     status = make_tls(box);
     return status == VX_OK ? initialise(box, trap) : status;
 }

@@ -1,11 +1,20 @@
 /*
- * For authors of plug-ins, in C and C++. Not needed: a shared object exports and imports
- * as any other. What it adds is imports for static executables, which cannot leave a symbol undefined.
+ * For authors of plug-ins, in C and C++. A shared object does not need it: it exports and imports as any other.
+ * A static executable cannot leave a symbol undefined, and has to say when it is ready; that is what this is for.
  *
- *     VX_EXPORT int decode(const char *from, int size) { ... }
+ *     VX_IMPORT(void, host_log, (const char *text))      at file scope, once in a program
  *
- *     VX_IMPORT(void, host_log, (const char *text));     one per program, at file scope
- *     ... host_log("ready"); ...
+ *     VX_EXPORT int decode(const char *from, int size)
+ *     {
+ *         host_log("decoding");                          calls the host
+ *         ...
+ *     }
+ *
+ *     int main(void)
+ *     {
+ *         ...                                            whatever it has to prepare
+ *         vx_park();                                     from now on the host calls decode
+ *     }
  *
  * docs/abi.md says what a plug-in finds when it runs.
  */
@@ -13,23 +22,27 @@
 #define VX_GUEST_H
 
 #ifdef __cplusplus
-#define VX_C extern "C"
+#define VX_C_BEGIN extern "C" {
+#define VX_C_END }
+#define VX_EXPORT extern "C" __attribute__((visibility("default"), used))
 #else
-#define VX_C
+#define VX_C_BEGIN
+#define VX_C_END
+/* In front of a definition: the host finds it by name. In C++ the name is that of C. */
+#define VX_EXPORT __attribute__((visibility("default"), used))
 #endif
 
-/* In front of a definition: the host finds it by name (in C++: by its C name). */
-#define VX_EXPORT VX_C __attribute__((visibility("default"), used))
-
 /*
- * Declares `name`, to be called like a function of this type. It is a pointer that linking fills: once it is
- * not null, the host has such a function.
+ * Defines `name`, to be called like a function of that type: a pointer that linking fills. It is null where the
+ * program runs without a host.
  */
-#define VX_IMPORT(type, name, parameters)                                                          \
-    VX_C __attribute__((visibility("default"), used, section(".data"))) type(*volatile name) parameters __asm__("__vx_import_" #name); \
-    type(*volatile name) parameters = 0
+#define VX_IMPORT(type, name, parameters)                                                                   \
+    VX_C_BEGIN                                                                                              \
+    extern type(*volatile name) parameters __asm__("__vx_import_" #name);                                   \
+    __attribute__((visibility("default"), used, section(".data"))) type(*volatile name) parameters = 0;     \
+    VX_C_END
 
-/* An executable, once it is initialised: the host may now call its exports. Does not return. */
+/* In main, once everything is prepared. Does not return; what main has on its stack stays. */
 static inline void vx_park(void)
 {
     for (;;)

@@ -115,6 +115,14 @@ void *vx_box_user(const struct vx_box *box);
 
 /* ---- starting -------------------------------------------------------- */
 
+/*
+ * Let a plug-in that is an executable use `fd` as its descriptor `number` (0 to VX_MAX_STREAMS - 1; 0, 1 and 2 are its standard
+ * streams). fd stays the caller's, and open while the box may use it; -1 takes the stream back. What is not granted
+ * is EBADF for the guest. VX_ERR_ARGUMENT.
+ */
+#define VX_MAX_STREAMS 16
+vx_status vx_box_set_stream(struct vx_box *box, unsigned number, int fd);
+
 struct vx_start {
     size_t size;          /* sizeof(struct vx_start) */
     uint32_t stack_bytes; /* of the guest's stack; 0: 1 MiB */
@@ -122,9 +130,10 @@ struct vx_start {
 };
 
 /*
- * Prepare a box for calls: a stack, thread-local storage, and the initialisers of a shared object, in
- * the order of the ELF specification. Once; options and trap may be NULL.
- * VX_ERR_TRAP: an initialiser trapped, *trap says how; the box is started all the same. VX_ERR_BUSY: running, or
+ * Prepare a box for calls; once. options and trap may be NULL. A shared object gets a stack and thread-local storage, and its
+ * initialisers run in the order of the ELF specification. An executable runs from its entry, with the system calls that
+ * its C library needs (docs/abi.md), until it calls vx_park (vx_guest.h).
+ * VX_ERR_TRAP: it trapped instead, *trap says how: VX_TRAP_EXIT if an executable ended. VX_ERR_BUSY: running, or
  * started already. VX_ERR_MEMORY, VX_ERR_TOO_LARGE (max_memory).
  */
 vx_status vx_box_start(struct vx_box *box, const struct vx_start *options, struct vx_trap *trap);
