@@ -209,6 +209,7 @@ static bool dispatch(struct op *op, bool *is_finished)
     case VX_EVENT_FAR_JUMP:
     case VX_EVENT_FAR_CALL:
     case VX_EVENT_FAR_RET:
+    case VX_EVENT_FAR_MEMORY:
         return helper_segment(op);
     case VX_EVENT_FNSTENV:
     case VX_EVENT_FLDENV:
@@ -228,7 +229,7 @@ static bool dispatch(struct op *op, bool *is_finished)
 static bool is_branch(uint32_t number)
 {
     return number == VX_EVENT_FAR_JUMP || number == VX_EVENT_FAR_CALL ||
-           number == VX_EVENT_FAR_RET;
+           number == VX_EVENT_FAR_RET || number == VX_EVENT_FAR_MEMORY;
 }
 
 enum vxi_helper_result vxi_helper(struct vx_box *box, struct vx_regs *regs, uint32_t code,

@@ -182,12 +182,13 @@ static bool push_segment(struct op *op)
     return true;
 }
 
+/* All of the slot is read, as processors do. */
 static bool pop_segment(struct op *op)
 {
-    uint16_t selector;
-    if (!op_load(op, op->regs->esp, &selector, 2) || !load(op, op->bits & 7, selector))
+    uint32_t slot = 0, size = op->bits & OPERAND_16 ? 2 : 4;
+    if (!op_load(op, op->regs->esp, &slot, size) || !load(op, op->bits & 7, (uint16_t)slot))
         return false;
-    op->regs->esp += op->bits & OPERAND_16 ? 2 : 4;
+    op->regs->esp += size;
     return true;
 }
 
@@ -215,14 +216,27 @@ static bool far_to(struct op *op, uint16_t selector, uint32_t offset, bool is_re
     return true;
 }
 
-static bool far_call(struct op *op)
+static bool far_call(struct op *op, uint16_t selector, uint32_t offset, bool is_16)
 {
     uint32_t frame[2] = {op->regs->eip + op->length, op->regs->cs};
-    if (!far_to(op, (uint16_t)op->bits, op->operand, false) ||
-        !op_store(op, op->regs->esp - 8, frame, 8))
+    uint16_t short_frame[2] = {(uint16_t)frame[0], op->regs->cs};
+    uint32_t size = is_16 ? sizeof short_frame : sizeof frame;
+    if (!far_to(op, selector, offset, false) ||
+        !op_store(op, op->regs->esp - size, is_16 ? (const void *)short_frame : frame, size))
         return false;
-    op->regs->esp -= 8;
+    op->regs->esp -= size;
     return true;
+}
+
+/* jmp and call through a far pointer in memory. */
+static bool far_memory(struct op *op)
+{
+    bool is_16 = op->bits & OPERAND_16;
+    uint32_t offset = 0, size = is_16 ? 2 : 4;
+    uint16_t selector;
+    if (!op_load(op, op->operand, &offset, size) || !op_load(op, op->operand + size, &selector, 2))
+        return false;
+    return op->bits & 1 ? far_call(op, selector, offset, is_16) : far_to(op, selector, offset, false);
 }
 
 /* retf and iret: eip, cs and for iret the flags from the stack. */
@@ -235,7 +249,8 @@ static bool far_return(struct op *op)
     uint32_t frame[3] = {0};
     if (is_iret && (op->regs->eflags & FLAG_NT))
         return op_trap(op, VX_TRAP_PROTECTION, 13);
-    for (uint32_t i = 0; i < count; i++)
+    /* the last word first: it is the one that a fault names */
+    for (uint32_t i = count; i-- > 0;)
         if (!op_load(op, op->regs->esp + i * width, &frame[i], width))
             return false;
     if (!far_to(op, (uint16_t)frame[1], frame[0], true))
@@ -273,7 +288,9 @@ bool helper_segment(struct op *op)
     case VX_EVENT_FAR_JUMP:
         return far_to(op, (uint16_t)op->bits, op->operand, false);
     case VX_EVENT_FAR_CALL:
-        return far_call(op);
+        return far_call(op, (uint16_t)op->bits, op->operand, false);
+    case VX_EVENT_FAR_MEMORY:
+        return far_memory(op);
     default:
         return far_return(op);
     }

@@ -253,6 +253,7 @@ static void lower_popa(struct vxt_lower *l, const struct vxt_insn *insn)
 {
     int size = insn->osize16 ? 2 : 4;
     struct vxt_op load = OP1_16(0x8b, insn->osize16);
+    emit_mem(l->chunk, load, R10, stack(l, 0));
     emit_mem(l->chunk, load, R10, stack(l, 7 * size));
     for (int reg = 7; reg >= 0; reg--)
         if (reg != ESP)
@@ -611,6 +612,7 @@ static void lower_event(struct vxt_lower *l, const struct vxt_insn *insn)
     case VXT_FAR_RET:
         event_value(l, insn, VX_EVENT_FAR_RET, o16, (insn->imm & 0xffff) | (insn->imm2 & 1) << 16);
         break;
+    case VXT_FAR_E: event_address(l, insn, VX_EVENT_FAR_MEMORY, (reg == 3) | o16); break;
     case VXT_FNSTENV: event_address(l, insn, VX_EVENT_FNSTENV, o16); break;
     case VXT_FLDENV: event_address(l, insn, VX_EVENT_FLDENV, o16); break;
     case VXT_FNSAVE: event_address(l, insn, VX_EVENT_FNSAVE, o16); break;
