@@ -388,6 +388,24 @@ static void test_units(void)
     vx_box_free(box);
 }
 
+/* A slot that was popped may be used again, and its code's memory too: so the slots go first. */
+static void flushed_code_leaves_no_return_address(void)
+{
+    struct vx_box *box = NULL;
+    struct vx_error error;
+    CU_ASSERT_EQUAL_FATAL(vx_box_new(NULL, NULL, &box, &error), VX_OK);
+    uint64_t *top = (uint64_t *)box->ctx->rsp_top, *low = top + 1 - VXI_RETURN_STACK_BYTES / 8;
+    memset(low, 0x5a, VXI_RETURN_STACK_BYTES - 8);
+    vxi_units_flush(box);
+    CU_ASSERT_PTR_EQUAL(box->ctx->rsp, top);
+    size_t left = 0;
+    for (const uint64_t *slot = low; slot < top; slot++)
+        left += *slot != 0;
+    CU_ASSERT_EQUAL(left, 0);
+    CU_ASSERT_NOT_EQUAL(*top, 0);
+    vx_box_free(box);
+}
+
 static void test_map(void)
 {
     struct vxi_map map = { 0 };
@@ -419,6 +437,7 @@ int main(void)
     CU_add_test(suite, "cache of another guest", test_other_guest);
     CU_add_test(suite, "threads share an image", test_shared_image);
     CU_add_test(suite, "units", test_units);
+    CU_add_test(suite, "flushed code leaves no return address", flushed_code_leaves_no_return_address);
     CU_add_test(suite, "address map", test_map);
     CU_basic_set_mode(CU_BRM_VERBOSE);
     CU_basic_run_tests();

@@ -60,6 +60,17 @@ static void init_context(struct vx_box *box)
     vxi_reset_return_stack(box);
 }
 
+/*
+ * Each slot, also below rsp, holds 0, a stub, or the address of a continuation that is still code: a slot that was popped
+ * may be used again (enter.S). So before memory of code is used for anything else the slots must go.
+ */
+void vxi_forget_return_stack(struct vx_box *box)
+{
+    if (madvise(box->area, VXI_RETURN_STACK_BYTES, MADV_DONTNEED) != 0)
+        memset(box->area, 0, VXI_RETURN_STACK_BYTES);
+    vxi_reset_return_stack(box);
+}
+
 void vxi_reset_return_stack(struct vx_box *box)
 {
     box->return_epoch++;

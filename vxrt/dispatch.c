@@ -52,6 +52,17 @@ static bool resynchronise(struct vxi_context *ctx, uint32_t target)
     return false;
 }
 
+/*
+ * Not a return of this stack's: the popped slot stays, whoever owns it will come for it. Code that comes without having
+ * returned gets no slot that was never used, and none below the stack.
+ */
+static void keep_slot(struct vxi_context *ctx)
+{
+    uint64_t low = ctx->rsp_top + 8 - VXI_RETURN_STACK_BYTES;
+    if (ctx->rsp > low && *(const uint64_t *)(ctx->rsp - 8))
+        ctx->rsp -= 8;
+}
+
 int vxi_dispatch(struct vxi_context *ctx)
 {
     for (;;) {
@@ -70,8 +81,7 @@ int vxi_dispatch(struct vxi_context *ctx)
         if (reason == VXI_EXIT_RETURN) {
             if (resynchronise(ctx, ctx->r8))
                 continue;
-            /* Not a return of this stack's: whoever owns the slot will come for it. */
-            ctx->rsp -= 8;
+            keep_slot(ctx);
         }
         uint64_t offset = *VXI_SLOT(ctx, ctx->r8);
         if (!offset)

@@ -96,7 +96,8 @@ vxi_stub_miss:
         /*
          * A return that is not the one the host predicted (longjmp, unwinding, stack switching). Answered here as
          * far as possible: a frame a little further up may be the one that is returned to; else the popped slot
-         * stays, whoever owns it will come for it, and the table knows the target. r9-r11 are free; flags are
+         * stays, whoever owns it will come for it, and the table knows the target. Code may come here without
+         * having returned: then the slot below may be one that was never used (0), or below the stack. r9-r11 are free; flags are
          * kept in eax. A request to stop that arrives meanwhile comes again (signal.c).
          */
         .balign 64
@@ -140,7 +141,13 @@ vxi_stub_return:
         jnz     1b
 3:      movq    %r9, %rsp
         jmp     5f
-4:      subq    $8, %rsp
+4:      leaq    VXI_RETURN_STACK_BYTES-16(%rsp), %r9
+        cmpq    VXI_CTX_RSP_TOP(%r15), %r9
+        jb      8f
+        cmpq    $0, -8(%rsp)
+        je      8f
+        subq    $8, %rsp
+8:
         movl    %r8d, %r11d
         movq    VXI_CTX_TABLE(%r15,%r11,8), %r11
         leaq    (%r12,%r11), %r11

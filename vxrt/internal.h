@@ -23,7 +23,6 @@
 #define VXI_WINDOW_BYTES (1ull << 32)
 #define VXI_GUARD_BYTES (1u << 16)       /* on each side of the window */
 #define VXI_PAGE_COUNT (1u << 20)
-#define VXI_RETURN_STACK_BYTES (1u << 20)
 #define VXI_TABLE_BYTES (8ull << 32)
 #define VXI_UNIT_ZONE_BYTES (256u << 20) /* dynamic code of one box */
 
@@ -308,7 +307,9 @@ void vxi_code_changes(struct vx_box *box, uint32_t first, uint32_t last);
 vx_status vxi_map_runs(struct vx_box *box, const struct vxi_run *runs, size_t count, int fd, vx_gaddr bias);
 
 /* box.c */
+/* Empty it; and also overwrite what was on it, because code that it names is about to go. */
 void vxi_reset_return_stack(struct vx_box *box);
+void vxi_forget_return_stack(struct vx_box *box);
 void vxi_clear_table(struct vx_box *box);
 
 /* unit.c */

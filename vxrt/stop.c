@@ -7,8 +7,8 @@
  */
 #include "vxrt/internal.h"
 
-/* A block is left, or an instruction ends, long before. */
-#define MAX_STEPS (1u << 20)
+/* An instruction of the guest ends long before; a fault map that says otherwise must not hold the host up. */
+#define MAX_STEPS (1u << 12)
 
 /* rip points to a string instruction: whole elements are done, and esi, edi, ecx say how many. */
 static bool is_rep(uint64_t rip)

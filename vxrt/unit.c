@@ -309,7 +309,7 @@ void vxi_units_flush(struct vx_box *box)
     }
     box->resume_host = 0;
     box->stats.code_invalidations++;
-    vxi_reset_return_stack(box);
+    vxi_forget_return_stack(box);
 }
 
 void vxi_units_free(struct vx_box *box)
