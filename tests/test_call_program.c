@@ -138,6 +138,38 @@ static void test_relocated_code(void)
     vx_image_close(image);
 }
 
+/* From the cache alone, in which nothing is translated at run time. */
+static void test_cached(void)
+{
+    static const struct {
+        const char *path, *name, *signature;
+        int32_t result;
+    } cases[] = { { PLUGIN("calls.so.vxc"), "call_add_often", "i(i)", 499500 },
+                  { PLUGIN("program.vxc"), "state", "i()", 1111 },
+                  { PLUGIN("program_pie.vxc"), "state", "i()", 1111 },
+                  { PLUGIN("cxx.vxc"), "unwind", "i(i)", 1000 },
+                  { PLUGIN("cxx_stripped.vxc"), "unwind", "i(i)", 1000 } };
+    const struct vx_box_options options = { .size = sizeof options, .no_dynamic = true };
+    struct vx_error error;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct vx_image *image = plugin_image(cases[i].path, functions, 2);
+        struct vx_box *box;
+        CU_ASSERT_EQUAL(vx_image_cache_status(image, &error), VX_OK);
+        CU_ASSERT_EQUAL_FATAL(vx_box_new(image, &options, &box, &error), VX_OK);
+        CU_ASSERT_EQUAL(vx_box_start(box, NULL, NULL), VX_OK);
+        CU_ASSERT_EQUAL(call(image, box, cases[i].name, cases[i].signature, ARGS(I(1000))).i32, cases[i].result);
+        vx_box_free(box);
+        vx_image_close(image);
+    }
+    /* Code that was relocated is not what the cache was made from. */
+    struct vx_image *image = plugin_image(PLUGIN("calls_textrel.so.vxc"), functions, 2);
+    CU_ASSERT_EQUAL(vx_image_cache_status(image, &error), VX_ERR_ELF_RELOC);
+    struct vx_box *box = plugin_box(image);
+    CU_ASSERT_EQUAL(call(image, box, "call_add", "i(ii)", ARGS(I(2), I(3))).i32, 6);
+    vx_box_free(box);
+    vx_image_close(image);
+}
+
 int main(void)
 {
     if (!has_plugins())
@@ -147,6 +179,7 @@ int main(void)
     CU_add_test(suite, "C library", test_programs);
     CU_add_test(suite, "C++ library", test_cxx);
     CU_add_test(suite, "relocations in code", test_relocated_code);
+    CU_add_test(suite, "from the cache alone", test_cached);
     CU_basic_run_tests();
     unsigned failures = CU_get_number_of_failures();
     CU_cleanup_registry();

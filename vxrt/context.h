@@ -74,7 +74,7 @@
 #define VXI_EFLAGS_FIXED 0x202
 #define VXI_EFLAGS_TF 0x100
 
-/* The gate: guest addresses that stand for the host. Its pages hold zeros and are not executable; the table leads to call.S. */
+/* The gate: guest addresses that stand for the host. Its pages are plain data, not executable; the table leads to call.S. */
 #define VX_GATE_BASE 0xfffe0000
 #define VX_GATE_BYTES 0x10000
 #define VX_GATE_RETURN VX_GATE_BASE     /* where a function called by the host returns to */

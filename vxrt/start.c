@@ -9,7 +9,6 @@
 
 #define DEFAULT_STACK_BYTES (1u << 20)
 #define DEFAULT_NESTING 1200u
-#define TCB_BYTES 64u           /* i386: the word at the thread pointer holds the thread pointer */
 #define SELECTOR_TLS 0x63
 #define MAX_STACK_BYTES (1u << 30)
 #define MAX_TLS_BYTES (1u << 24)
@@ -31,30 +30,35 @@ void vxi_gate_fill(struct vx_box *box)
         *VXI_SLOT(box->ctx, vxi_gate(i)) = (uint64_t)vxi_stub_host - box->ctx->miss_stub;
 }
 
-static vx_gaddr map_below(struct vx_box *box, uint32_t size, vx_gaddr below, vx_status *status)
+/* A shared object has a thread; an executable makes its own. */
+static uint32_t tls_bytes(const struct vx_box *box)
 {
-    vx_gaddr addr = vx_box_find_free(box, size, below);
-    *status = addr ? vx_box_map(box, addr, size, VX_PROT_READ | VX_PROT_WRITE) : VX_ERR_MEMORY;
-    return addr;
+    const struct vx_image *image = box->image;
+    if (!image || !image->link.is_linked || vxi_is_executable(&image->elf))
+        return 0;
+    return page_up(vxi_tls_offset(&image->elf)) + VX_PAGE_BYTES;
 }
 
-/* The gate's addresses stand where a guest looks for return addresses and functions: unwinders read what is there. */
-static vx_status make_gate(struct vx_box *box)
+/*
+ * One mapping, because each costs: a page of nothing, the stack, the thread's block, the gate. Guests read what is at
+ * the gate's addresses when they unwind; what they write there means nothing.
+ */
+static vx_status make_stack(struct vx_box *box, uint32_t size)
 {
     const struct vx_image *image = box->image;
     size_t imports = image && image->link.is_linked ? image->link.import_count : 0;
-    return vx_box_map(box, VX_GATE_BASE, page_up(vxi_gate(imports + 1) - VX_GATE_BASE), VX_PROT_READ);
-}
-
-/* The stack ends below the gate, with an unmapped page above and below it. */
-static vx_status make_stack(struct vx_box *box, uint32_t size)
-{
-    vx_status status;
-    vx_gaddr low = map_below(box, size, VX_GATE_BASE - VX_PAGE_BYTES, &status);
+    uint32_t gate = page_up(vxi_gate(imports + 1) - VX_GATE_BASE);
+    vx_gaddr top = VX_GATE_BASE - tls_bytes(box), low = top - size;
+    for (vx_gaddr at = low - VX_PAGE_BYTES; at < VX_GATE_BASE + gate; at += VX_PAGE_BYTES)
+        if (vx_box_page_prot(box, at) >= 0)
+            return VX_ERR_RANGE;
+    vx_status status = vx_box_map(box, low, VX_GATE_BASE + gate - low, VX_PROT_READ | VX_PROT_WRITE);
+    if (status == VX_OK)
+        status = vx_box_map(box, low - VX_PAGE_BYTES, VX_PAGE_BYTES, VX_PROT_NONE);
     if (status != VX_OK)
         return status;
     box->calls.stack_low = low;
-    box->calls.base = low + size;
+    box->calls.base = top;
     return VX_OK;
 }
 
@@ -62,14 +66,9 @@ static vx_status make_stack(struct vx_box *box, uint32_t size)
 static vx_status make_tls(struct vx_box *box)
 {
     const struct vxe_elf *elf = &box->image->elf;
-    if (elf->tls_align > VX_PAGE_BYTES || elf->tls_mem_size > MAX_TLS_BYTES)
-        return VX_ERR_TOO_LARGE;
-    vx_status status;
-    uint32_t offset = vxi_tls_offset(elf), block = page_up(offset);
-    vx_gaddr low = map_below(box, page_up(block + TCB_BYTES), box->calls.stack_low - VX_PAGE_BYTES, &status);
-    if (status != VX_OK)
-        return status;
-    vx_gaddr pointer = low + block;
+    uint32_t offset = vxi_tls_offset(elf);
+    vx_status status = VX_OK;
+    vx_gaddr pointer = VX_GATE_BASE - VX_PAGE_BYTES;
     uint8_t bytes[256];
     for (uint32_t done = 0; done < elf->tls_file_size; done += sizeof bytes) {
         uint32_t size = elf->tls_file_size - done < sizeof bytes ? elf->tls_file_size - done : sizeof bytes;
@@ -79,6 +78,7 @@ static vx_status make_tls(struct vx_box *box)
         if (status != VX_OK)
             return status;
     }
+    /* The first word of the thread's own block is its address; the rest is zero. */
     status = vx_box_write(box, pointer, &pointer, sizeof pointer);
     struct vx_regs regs = box->ctx->regs;
     if (status == VX_OK)
@@ -181,12 +181,12 @@ vx_status vx_box_start(struct vx_box *box, const struct vx_start *options, struc
         options = &defaults;
     if (box->calls.base || atomic_load(&box->is_running))
         return VX_ERR_BUSY;
-    if (options->stack_bytes > MAX_STACK_BYTES)
+    const struct vxe_elf *elf = box->image ? &box->image->elf : NULL;
+    if (options->stack_bytes > MAX_STACK_BYTES ||
+        (elf && (elf->tls_align > VX_PAGE_BYTES || elf->tls_mem_size > MAX_TLS_BYTES)))
         return VX_ERR_TOO_LARGE;
     *trap = (struct vx_trap){ 0 };
-    vx_status status = make_gate(box);
-    if (status == VX_OK)
-        status = make_stack(box, options->stack_bytes ? page_up(options->stack_bytes) : DEFAULT_STACK_BYTES);
+    vx_status status = make_stack(box, options->stack_bytes ? page_up(options->stack_bytes) : DEFAULT_STACK_BYTES);
     if (status != VX_OK)
         return status;
     box->calls.max_level = options->max_nesting ? options->max_nesting : DEFAULT_NESTING;

@@ -134,7 +134,8 @@ struct vx_start {
  * initialisers run in the order of the ELF specification. An executable runs from its entry, with the system calls that
  * its C library needs (docs/abi.md), until it calls vx_park (vx_guest.h).
  * VX_ERR_TRAP: it trapped instead, *trap says how: VX_TRAP_EXIT if an executable ended. VX_ERR_BUSY: running, or
- * started already. VX_ERR_MEMORY, VX_ERR_TOO_LARGE (max_memory).
+ * started already. VX_ERR_RANGE: something is mapped where the stack belongs, below 0xfffe0000. VX_ERR_MEMORY,
+ * VX_ERR_TOO_LARGE (max_memory, or a stack above 1 GiB).
  */
 vx_status vx_box_start(struct vx_box *box, const struct vx_start *options, struct vx_trap *trap);
 
