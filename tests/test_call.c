@@ -407,6 +407,42 @@ static void test_suspend(void)
     CU_ASSERT_EQUAL(vx_box_free(box), VX_OK);
 }
 
+static void check_frames(struct vx_box *box, const char *const *names, size_t count)
+{
+    struct vx_frame frames[16];
+    size_t found = vx_box_backtrace(box, frames, 16);
+    CU_ASSERT_EQUAL(found, count);
+    for (size_t i = 0; i < found && i < count; i++) {
+        CU_ASSERT_EQUAL(frames[i].is_host, names[i] == NULL);
+        if (names[i] && frames[i].symbol)
+            CU_ASSERT_STRING_EQUAL(frames[i].symbol, names[i]);
+        CU_ASSERT_EQUAL(frames[i].symbol != NULL, names[i] != NULL);
+        CU_ASSERT_TRUE(frames[i].offset < 200);
+    }
+}
+
+static void test_backtrace(void)
+{
+    static const char *const faulting[] = { "frame_inner", "frame_middle", "frame_outer", NULL };
+    static const char *const failing[] = { "host_fail", "frame_host", NULL };
+    static const char *const nesting[] = { "frame_inner", "frame_middle", "frame_outer", NULL, "frame_nest", NULL };
+    struct vx_box *box = new_box();
+    struct vx_frame one;
+    call_trap(image, box, "frame_outer", "i(p)", ARGS(P(0x100)), VX_TRAP_PAGE);
+    check_frames(box, faulting, 4);
+    CU_ASSERT_EQUAL(vx_box_backtrace(box, &one, 1), 1);
+    CU_ASSERT_EQUAL(vx_box_backtrace(box, &one, 0), 0);
+    call_trap(image, box, "frame_host", "i(i)", ARGS(I(1)), VX_TRAP_HOST);
+    check_frames(box, failing, 3);
+    nested.name = "frame_outer";
+    nested.signature = "i(p)";
+    nested.args[0].ptr = 0x100;
+    nested.policy = VX_HOST_PASS_ON;
+    call_trap(image, box, "frame_nest", "i()", NULL, VX_TRAP_PAGE);
+    check_frames(box, nesting, 6);
+    vx_box_free(box);
+}
+
 /* ---- state at the crossing ---- */
 
 struct seen {
@@ -505,6 +541,7 @@ int main(void)
     CU_add_test(suite, "traps below a host function", test_nested_traps);
     CU_add_test(suite, "go on after a trap", test_resume);
     CU_add_test(suite, "suspend", test_suspend);
+    CU_add_test(suite, "backtrace", test_backtrace);
     CU_add_test(suite, "nothing of the host shows", test_nothing_shows);
     CU_add_test(suite, "control words and flags", test_control);
     CU_basic_run_tests();

@@ -177,11 +177,11 @@ result: cmpw    $CLEAN_CONTROL, FX_CONTROL(%r15)
         je      1f
         fnclex
         fldcw   clean_control(%rip)
-        fstpt   VXI_CTX_RESULT(%r15)
-        fnclex
-        fldcw   VXI_CTX_HOST_CONTROL(%r15)
+1:      cmpl    $VXI_FLOAT, VXI_CTX_IS_FLOAT(%r15)
+        je      1f
+        fstpl   VXI_CTX_RESULT(%r15)
         jmp     8b
-1:      fstpt   VXI_CTX_RESULT(%r15)
+1:      fstps   VXI_CTX_RESULT(%r15)
         jmp     8b
         .size vxi_call, .-vxi_call
 

@@ -29,15 +29,18 @@ static uint32_t marshal(const struct vx_func *func, const union vx_value *args, 
     return n;
 }
 
+static uint32_t float_kind(char kind)
+{
+    return kind == 'd' ? VXI_DOUBLE : kind == 'f' ? VXI_FLOAT : 0;
+}
+
 static void unmarshal(const struct vxi_context *ctx, char kind, union vx_value *result)
 {
-    long double value;
-    memcpy(&value, ctx->result, 10);
     switch (kind) {
     case 'i': case 'p': result->u64 = ctx->regs.eax; break;
     case 'l': result->u64 = ctx->regs.eax | (uint64_t)ctx->regs.edx << 32; break;
-    case 'f': result->u64 = 0; result->f32 = (float)value; break;
-    case 'd': result->f64 = (double)value; break;
+    case 'f': result->u64 = 0; memcpy(&result->f32, ctx->result, 4); break;
+    case 'd': memcpy(&result->f64, ctx->result, 8); break;
     default: result->u64 = 0; break;
     }
 }
@@ -55,6 +58,13 @@ static bool put_words(struct vx_box *box, vx_gaddr esp, const uint32_t *words, u
     trap->vector = VECTOR_PAGE;
     trap->is_protection = box->pages[trap->address / VX_PAGE_BYTES] & VXI_PAGE_MAPPED;
     return false;
+}
+
+static bool push_frame(struct vx_box *box, vx_gaddr at, struct vx_trap *trap)
+{
+    uint32_t ebp = box->ctx->regs.ebp;
+    box->ctx->regs.ebp = at;
+    return put_words(box, at, &ebp, 1, trap);
 }
 
 void vxi_stopped_drop(struct vx_box *box, uint32_t level, bool with_suspended)
@@ -208,20 +218,23 @@ vx_status vx_box_call(struct vx_box *box, const struct vx_func *func, const unio
     uint32_t count = marshal(func, args, words);
     frame.argument_bytes = 4 * (count - 1);
     frame.result = func->result;
-    frame.esp = ((box->calls.base - frame.argument_bytes) & ~(STACK_ALIGN - 1)) - 4;
+    vx_gaddr top = box->calls.base - (frame.level ? 4 : 0);
+    frame.esp = ((top - frame.argument_bytes) & ~(STACK_ALIGN - 1)) - 4;
     if (frame.level == 0) {
-        /* Frame pointers end here; below a host function they go on. */
+        /* Frame pointers end here; below a host function they go on, as if it had a frame in the guest. */
         ctx->regs.ebx = ctx->regs.ebp = ctx->regs.esi = ctx->regs.edi = 0;
         if (!box->calls.stopped)
             ctx->rsp = ctx->rsp_top;
+    } else {
+        ctx->regs = frame.regs; /* not those of a nested call that trapped before */
     }
-    ctx->is_float = func->result == 'd' || func->result == 'f';
+    ctx->is_float = float_kind(func->result);
     ctx->regs.esp = frame.esp;
     ctx->regs.eip = func->address;
     ctx->regs.eflags = ctx->kept_flags | VXI_EFLAGS_FIXED;
     if (frame.level >= box->calls.max_level)
         trap->kind = VX_TRAP_NESTING;
-    else if (put_words(box, frame.esp, words, count, trap))
+    else if (put_words(box, frame.esp, words, count, trap) && (!frame.level || push_frame(box, top, trap)))
         is_done = run_call(box, trap);
     status = finish(box, &frame, is_done, result, trap);
     release(box, &frame);
@@ -267,7 +280,7 @@ vx_status vx_box_resume(struct vx_box *box, const union vx_value *value, union v
         release(box, &frame);
         return VX_ERR_ARGUMENT;
     }
-    box->ctx->is_float = frame.result == 'd' || frame.result == 'f';
+    box->ctx->is_float = float_kind(frame.result);
     if (!vxi_is_stopped(box, trap) && (!is_suspended || vxi_host_return(box, value ? value : &zero, trap)))
         is_done = vxi_run(box, vxi_resolve(box, false, trap), trap);
     status = finish(box, &frame, is_done, result, trap);

@@ -55,6 +55,10 @@
 #define VXI_HOST_FLOAT 1
 #define VXI_HOST_TRAP 2
 
+/* ctx->is_float */
+#define VXI_DOUBLE 1
+#define VXI_FLOAT 2
+
 /* ctx->stepping */
 #define VXI_STEP_NONE 0
 #define VXI_STEP_ENTER 1  /* about to enter */
@@ -131,9 +135,9 @@ struct vxi_context {
     uint32_t host_mxcsr;        /* the host's, while the guest runs */
     uint16_t host_control;      /* x87 control word */
     uint8_t fx[512] __attribute__((aligned(16)));
-    /* Calls: a float result, 80 bits from the guest, a double to it. */
+    /* Calls: a float or double result from the guest, a double to it. */
     uint8_t result[16];
-    uint32_t is_float;          /* the call in progress returns one */
+    uint32_t is_float;          /* VXI_FLOAT, VXI_DOUBLE: the call in progress returns one; else 0 */
 };
 
 _Static_assert(offsetof(struct vxi_context, return_stub) == VX_CTX_RETURN, "contract");

@@ -129,6 +129,14 @@ int indirect(int) __attribute__((ifunc("resolve_twice")));
 int call_indirect(int x) { return indirect(x); }
 #endif
 
+/* Frames for a backtrace. */
+#define FRAMED __attribute__((noinline))
+FRAMED int frame_inner(int *p) { return *p + host_add(1, 2); }
+FRAMED int frame_middle(int *p) { return frame_inner(p) + 1; }
+FRAMED int frame_outer(int *p) { return frame_middle(p) + 1; }
+FRAMED int frame_host(int code) { return host_fail(code) + 1; }
+FRAMED int frame_nest(void) { return host_nest(-2) + 1; }
+
 /* State at the crossing. */
 __attribute__((naked)) void leave_direction(void) { __asm__("std\n\tret"); }
 __attribute__((naked)) void leave_mmx(void) { __asm__("movd %esp, %mm3\n\tpaddd %mm3, %mm3\n\tret"); }

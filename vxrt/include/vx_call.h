@@ -65,6 +65,9 @@ struct vx_symbol {
 bool vx_image_export_at(const struct vx_image *image, size_t index, struct vx_symbol *symbol);
 bool vx_image_import_at(const struct vx_image *image, size_t index, struct vx_symbol *symbol);
 
+/* The function (or import) that an address is in, by the file's symbols. False if none is known. Linear time. */
+bool vx_image_symbol_at(const struct vx_image *image, vx_gaddr address, struct vx_symbol *symbol);
+
 /* ---- host functions -------------------------------------------------- */
 
 enum vx_host_result {
@@ -172,5 +175,20 @@ vx_status vx_box_call(struct vx_box *box, const struct vx_func *func, const unio
  * VX_ERR_ARGUMENT: no such call.
  */
 vx_status vx_box_resume(struct vx_box *box, const union vx_value *value, union vx_value *result, struct vx_trap *trap);
+
+/* ---- after a trap ---------------------------------------------------- */
+
+struct vx_frame {
+    vx_gaddr address;   /* of the instruction, then return addresses */
+    const char *symbol; /* function or import, owned by the image; NULL: unknown */
+    uint32_t offset;    /* of address in it */
+    bool is_host;       /* the guest function before this entry was called by the host */
+};
+/*
+ * Where the box stopped and by which calls it got there, the innermost first. Writes at most `capacity` entries and
+ * returns how many. The first is exact, the others are found by frame pointers: a guest built with
+ * -fomit-frame-pointer (gcc -O2 does) shows only part of them, and nothing in them is to be trusted.
+ */
+size_t vx_box_backtrace(struct vx_box *box, struct vx_frame *frames, size_t capacity);
 
 #endif
