@@ -145,23 +145,26 @@ static void check_flags(void)
     }
 }
 
-/* vx_box_run with known values in callee-saved registers. */
+/* vx_box_run with known values in callee-saved registers; returns the bits that came back changed. */
+uint64_t run_with_patterns(struct vx_box *box, struct vx_trap *trap, uint64_t pattern);
+__asm__(".pushsection .text\n\t.type run_with_patterns, @function\nrun_with_patterns:\n\t"
+        "pushq %rbx\n\tpushq %rbp\n\tpushq %r12\n\tpushq %r13\n\tpushq %r14\n\tpushq %r15\n\tpushq %rdx\n\t"
+        "movq %rdx, %rbx\n\tmovq %rdx, %rbp\n\tmovq %rdx, %r12\n\tmovq %rdx, %r13\n\tmovq %rdx, %r14\n\tmovq %rdx, %r15\n\t"
+        "call vx_box_run\n\tpopq %rdx\n\t"
+        "xorq %rdx, %rbx\n\txorq %rdx, %rbp\n\txorq %rdx, %r12\n\txorq %rdx, %r13\n\txorq %rdx, %r14\n\txorq %rdx, %r15\n\t"
+        "movq %rbx, %rax\n\torq %rbp, %rax\n\torq %r12, %rax\n\torq %r13, %rax\n\torq %r14, %rax\n\torq %r15, %rax\n\t"
+        "popq %r15\n\tpopq %r14\n\tpopq %r13\n\tpopq %r12\n\tpopq %rbp\n\tpopq %rbx\n\tret\n\t"
+        ".size run_with_patterns, .-run_with_patterns\n\t.popsection");
+
 static __attribute__((noinline)) void run_guarded(struct vx_box *box, struct vx_trap *trap)
 {
-    uint64_t stack_canary[64], bad;
+    uint64_t stack_canary[64];
     fill(stack_canary, 64);
     report->is_running = true;
-    __asm__ volatile(
-        "movq %[canary], %%rbx\n\t movq %%rbx, %%r12\n\t movq %%rbx, %%r13\n\t movq %%rbx, %%r14\n\t movq %%rbx, %%r15\n\t"
-        "call vx_box_run\n\t"
-        "movq %[canary], %%rax\n\t xorq %%rax, %%rbx\n\t xorq %%rax, %%r12\n\t xorq %%rax, %%r13\n\t xorq %%rax, %%r14\n\t"
-        "xorq %%rax, %%r15\n\t orq %%r12, %%rbx\n\t orq %%r13, %%rbx\n\t orq %%r14, %%rbx\n\t orq %%r15, %%rbx\n\t movq %%rbx, %[bad]\n\t"
-        : [bad] "=m"(bad), "+D"(box), "+S"(trap)
-        : [canary] "m"((const uint64_t){ CANARY })
-        : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "cc", "memory");
+    uint64_t changed = run_with_patterns(box, trap, CANARY);
     report->is_running = false;
     check_flags();
-    if (bad) {
+    if (changed) {
         snprintf(report->broken, sizeof report->broken, "a callee-saved register");
         _exit(96);
     }
