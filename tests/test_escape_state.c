@@ -158,6 +158,48 @@ static void test_each_flag(void)
     }
 }
 
+/* TF is the guest's: it gets a trap for each instruction, and the host none. */
+GUEST(steps, "pushfl\n orl $0x100, (%esp)\n popfl\n incl %eax\n std\n movl $3, %ecx\n movl $0x40100, %edi\n rep stosb\n"
+             "call 1f\n 1: fldpi\n cpuid\n movl 0xdead0000, %eax\n");
+
+static void test_single_step(void)
+{
+    static const uint8_t eips[] = { 10, 11, 16, 21, 21, 21, 23, 28, 30, 32 };
+    struct vx_box *box = BOX(steps);
+    struct vx_trap trap;
+    struct vx_regs regs;
+    uint64_t flags;
+    for (size_t i = 0; i <= sizeof eips; i++) {
+        CU_ASSERT_EQUAL(vx_box_run(box, &trap), VX_OK);
+        __asm__ volatile("pushfq\n\tpopq %0" : "=r"(flags));
+        vx_box_get_regs(box, &regs);
+        CU_ASSERT_EQUAL(flags & SYSTEM_FLAGS, 0);
+        CU_ASSERT_TRUE(regs.eflags & 0x100);
+        CU_ASSERT_EQUAL(trap.kind, i < sizeof eips ? VX_TRAP_DEBUG : VX_TRAP_PAGE);
+        if (trap.kind == VX_TRAP_DEBUG) {
+            CU_ASSERT_TRUE(trap.vector == 1 && trap.detail == 0x4000);
+            CU_ASSERT_EQUAL(trap.eip, CODE + eips[i]);
+        }
+    }
+    /* The embedder steps: one instruction, then freely to the next trap. */
+    regs.eip = CODE + 10;
+    vx_box_set_regs(box, &regs);
+    regs = run_to(box, VX_TRAP_DEBUG, &trap);
+    CU_ASSERT_EQUAL(regs.eip, CODE + 11);
+    regs.eflags &= ~0x100u;
+    vx_box_set_regs(box, &regs);
+    regs = run_to(box, VX_TRAP_PAGE, &trap);
+    CU_ASSERT_EQUAL(regs.eip, CODE + 32);
+    /* A request to stop comes after the step, and is not lost. */
+    regs.eip = CODE + 10;
+    regs.eflags |= 0x100;
+    vx_box_set_regs(box, &regs);
+    vx_box_interrupt(box);
+    run_to(box, VX_TRAP_STOPPED, &trap);
+    run_to(box, VX_TRAP_DEBUG, &trap);
+    vx_box_free(box);
+}
+
 /* ---- nothing of the host shows --------------------------------------- */
 
 GUEST(look_everywhere,
@@ -273,6 +315,7 @@ int main(void)
     CU_pSuite suite = CU_add_suite("escape_state", NULL, NULL);
     CU_add_test(suite, "every ending leaves the host its state", test_endings);
     CU_add_test(suite, "each flag", test_each_flag);
+    CU_add_test(suite, "single-step", test_single_step);
     CU_add_test(suite, "nothing of the host shows", test_nothing_shows);
     CU_add_test(suite, "the guest's registers are kept", test_kept);
     CU_basic_set_mode(CU_BRM_VERBOSE);

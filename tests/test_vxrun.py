@@ -312,6 +312,10 @@ class Guests(unittest.TestCase):
     def test_signals(self):
         self.compare("signals")
 
+    def test_single_step(self):
+        self.compare("step")
+        self.compare("step", "--no-cache")
+
     def test_random_calls(self):
         """Random system calls end the guest at worst: a negative code would be vxrun's own crash."""
         self.assertTrue(compile_guest("random"))

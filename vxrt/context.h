@@ -70,11 +70,11 @@
 
 /*
  * EFLAGS: those that the processor has for the guest (CF PF AF ZF SF DF OF); those
- * that are only kept for it (NT, AC, ID); and what is always there. AC is never loaded: the
+ * that are only kept for it (TF, NT, AC, ID); and what is always there. AC is never loaded: the
  * kernel does not clear it for signal handlers, which would then trip over it.
  */
 #define VXI_EFLAGS_GUEST 0xcd5
-#define VXI_EFLAGS_KEPT 0x244000
+#define VXI_EFLAGS_KEPT 0x244100
 #define VXI_EFLAGS_FIXED 0x202
 #define VXI_EFLAGS_TF 0x100
 
@@ -120,7 +120,7 @@ struct vxi_context {
     uint32_t r8, r9, r10;
     uint64_t r11;
     uint64_t flags;             /* EFLAGS to enter with */
-    uint32_t kept_flags;        /* the guest's NT, AC and ID */
+    uint32_t kept_flags;        /* the guest's TF, NT, AC and ID */
     uint32_t inside;            /* 1 from the entry's check of `interrupt` to the exit */
     /* In the middle of a listed sequence (sandbox.h) these three are wider than the guest's: as a signal found
      * them, for going on at exactly the same place. Without the window's base a string instruction would

@@ -20,6 +20,8 @@ static enum vxi_next enter_chunk(struct vx_box *box, struct vx_trap *trap)
     uint32_t host = (uint32_t)(ctx->signal.rip - (uint64_t)box->zone->base);
     ctx->stepping = VXI_STEP_NONE;
     if (vxi_zone_load(box->zone, host, &box->stats)) {
+        if (box->is_stepping)
+            return vxi_step_on(box, ctx->signal.rip, trap);
         ctx->entry = ctx->signal.rip;
         box->is_exact = true;
         return VXI_NEXT_ENTER;
@@ -90,6 +92,8 @@ enum vxi_next vxi_signal_exit(struct vx_box *box, struct vx_trap *trap)
     if (signal->number == SIGURG || signal->number == SIGTRAP) {
         if (signal->number == SIGURG)
             box->steps = 0;
+        else if (box->is_stepping)
+            return vxi_step_on(box, signal->rip, trap);
         return vxi_stop_near(box, signal->rip, trap);
     }
     if (signal->number == SIGSEGV && signal->trapno == VECTOR_PF && signal->error & PF_FETCH)

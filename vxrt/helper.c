@@ -96,13 +96,13 @@ static bool pushf(struct op *op)
     return true;
 }
 
-/* User code with IOPL 0 cannot change IF and IOPL; TF is refused. */
+/* User code with IOPL 0 cannot change IF and IOPL. */
 static bool popf(struct op *op)
 {
     bool is_16 = op->bits & OPERAND_16;
     uint32_t size = is_16 ? 2 : 4;
     uint32_t value = 0;
-    uint32_t mask = FLAGS_ARITHMETIC | FLAG_DF | FLAG_NT;
+    uint32_t mask = FLAGS_ARITHMETIC | FLAG_TF | FLAG_DF | FLAG_NT;
     if (!op_load(op, op->regs->esp, &value, size))
         return false;
     if (!is_16)

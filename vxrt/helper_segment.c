@@ -257,7 +257,7 @@ static bool far_return(struct op *op)
         return false;
     op->regs->esp += count * width + (is_iret ? 0 : op->operand & 0xffff);
     if (is_iret) {
-        uint32_t mask = FLAGS_ARITHMETIC | FLAG_DF | FLAG_NT;
+        uint32_t mask = FLAGS_ARITHMETIC | FLAG_TF | FLAG_DF | FLAG_NT;
         if (!is_16)
             mask |= FLAG_AC | FLAG_ID;
         op->regs->eflags = (op->regs->eflags & ~mask) | (frame[2] & mask);

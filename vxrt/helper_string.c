@@ -98,7 +98,8 @@ bool helper_string(struct op *op, bool *is_finished)
         return one_element(op, &s);
     /* Faults keep the elements done. */
     op->partial = true;
-    for (uint32_t i = 0; i < BATCH; i++) {
+    uint32_t batch = op->regs->eflags & FLAG_TF ? 1 : BATCH;
+    for (uint32_t i = 0; i < batch; i++) {
         if (!(op->regs->ecx & s.mask))
             return true;
         if (!one_element(op, &s))

@@ -266,6 +266,8 @@ struct vx_box {
     bool is_exact;      /* ctx->entry is in the middle of an instruction's host code */
     uint32_t pending;   /* VXI_INTERRUPT_* taken from ctx->interrupt, not yet served */
     uint32_t steps;     /* single steps towards a boundary */
+    bool is_stepping;   /* the guest's TF: a debug trap follows the instruction (step.c) */
+    bool has_met_rep;   /* the step has reached its string instruction */
     uint32_t hot_left;  /* single instructions until hot pages are tried as usual again */
     /* Where the guest stopped: a host address that stands for ctx->regs.eip, 0 = none. */
     uint64_t resume_host;
@@ -433,10 +435,18 @@ void vxi_gate_fill(struct vx_box *box);
 /* events.c */
 enum vxi_next vxi_event(struct vx_box *box, struct vx_trap *trap);
 
+/* step.c: the guest's own single-step. */
+enum vxi_next vxi_step_begin(struct vx_box *box, enum vxi_next next);
+enum vxi_next vxi_step_on(struct vx_box *box, uint64_t rip, struct vx_trap *trap);
+enum vxi_next vxi_step_again(struct vx_box *box, uint64_t rip);
+enum vxi_next vxi_step_done(struct vx_box *box, struct vx_trap *trap);
+
 /* fault.c, place.c, stop.c */
 enum vxi_next vxi_signal_exit(struct vx_box *box, struct vx_trap *trap);
 /* Stop at host address rip, or step on to where that is possible. */
 enum vxi_next vxi_stop_near(struct vx_box *box, uint64_t rip, struct vx_trap *trap);
+/* rip points to a string instruction with rep: whole elements are done, and esi, edi, ecx say how many. */
+bool vxi_is_rep(uint64_t rip);
 /* True if somebody wants the box to stop now; *trap says who. */
 bool vxi_is_stopped(struct vx_box *box, struct vx_trap *trap);
 struct vxi_place {

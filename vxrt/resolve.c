@@ -167,8 +167,13 @@ enum vxi_next vxi_resolve(struct vx_box *box, bool is_miss, struct vx_trap *trap
     struct vxi_context *ctx = box->ctx;
     vx_gaddr eip = ctx->regs.eip;
     box->is_exact = false;
+    if (box->is_stepping && is_miss)
+        return vxi_step_done(box, trap);
+    box->is_stepping = false;
     if (!vxi_is_exec(box, eip))
         return vxi_is_gate(eip) ? enter_gate(box, trap) : fetch_fault(box, eip, trap);
+    if (ctx->regs.eflags & VXI_EFLAGS_TF)
+        return vxi_step_begin(box, run_single(box, trap));
     if (box->force_single || is_hot(box, eip))
         return run_single(box, trap);
     uint64_t slot = *VXI_SLOT(ctx, eip);

@@ -20,7 +20,8 @@ static enum vxi_next handle(struct vx_box *box, int reason, struct vx_trap *trap
     ctx->r14 = ctx->regs.esp;
     ctx->regs.eip = ctx->r8;
     box->is_exact = false;
-    if (vxi_is_stopped(box, trap))
+    /* A step ends with its own trap; who wants the box to stop comes next. */
+    if (!box->is_stepping && vxi_is_stopped(box, trap))
         return VXI_NEXT_TRAP;
     return reason == VXI_EXIT_EVENT ? vxi_event(box, trap) : vxi_resolve(box, true, trap);
 }

@@ -10,8 +10,7 @@
 /* An instruction of the guest ends long before; a fault map that says otherwise must not hold the host up. */
 #define MAX_STEPS (1u << 12)
 
-/* rip points to a string instruction: whole elements are done, and esi, edi, ecx say how many. */
-static bool is_rep(uint64_t rip)
+bool vxi_is_rep(uint64_t rip)
 {
     const uint8_t *code = (const uint8_t *)rip;
     if (*code == 0x66)
@@ -53,6 +52,8 @@ enum vxi_next vxi_stop_near(struct vx_box *box, uint64_t rip, struct vx_trap *tr
 {
     struct vxi_context *ctx = box->ctx;
     struct vxi_place place;
+    if (box->is_stepping)
+        return vxi_step_again(box, rip);
     ctx->entry = rip;
     box->is_exact = true;
     if (!is_wanted(box)) {
@@ -63,7 +64,7 @@ enum vxi_next vxi_stop_near(struct vx_box *box, uint64_t rip, struct vx_trap *tr
         ctx->stepping = VXI_STEP_NONE;
         return vxi_error_trap(trap, VX_ERR_VXC_FAULTMAP, 0);
     }
-    if (place.row.kind != VXF_ROW_INSN || !((place.host == rip && place.is_boundary) || is_rep(rip))) {
+    if (place.row.kind != VXF_ROW_INSN || !((place.host == rip && place.is_boundary) || vxi_is_rep(rip))) {
         ctx->stepping = VXI_STEP_ENTER;
         return VXI_NEXT_ENTER;
     }

@@ -442,10 +442,17 @@ static void lower_jump_indirect(struct vxt_lower *l, const struct vxt_insn *insn
 static void lower_ret(struct vxt_lower *l, const struct vxt_insn *insn)
 {
     int size = insn->osize16 ? 2 : 4;
-    emit_mem(l->chunk, insn->osize16 ? OP2(0xb7) : OP1(0x8b), R8, stack(l, 0));
+    bool is_single = l->program->input->single;
+    emit_mem(l->chunk, insn->osize16 ? OP2(0xb7) : OP1(0x8b), is_single ? R10 : R8, stack(l, 0));
     l->delta += size + (int32_t)(insn->imm & 0xffff);
     vxt_lower_flush(l);
-    emit8(l->chunk, 0xc3);
+    if (!is_single) {
+        emit8(l->chunk, 0xc3);
+        return;
+    }
+    /* Alone it goes through the table: flags stay as they are, also where no call is returned to. */
+    emit_reg(l->chunk, OP1(0x8b), R8, R10);
+    emit_table_jump(l->chunk, false);
 }
 
 /* loop, loope, loopne, jecxz: jecxz is short and needs no flags; far targets are jumped to around it. */

@@ -128,7 +128,7 @@ enum vx_trap_kind {
     VX_TRAP_DIVIDE,       /* #DE */
     VX_TRAP_UNDEFINED,    /* #UD */
     VX_TRAP_BREAKPOINT,   /* int3: eip is after it */
-    VX_TRAP_DEBUG,        /* icebp: eip is after it */
+    VX_TRAP_DEBUG,        /* icebp: eip is after it; or TF was set in eflags: one instruction (or one element of a rep) was run */
     VX_TRAP_OVERFLOW,     /* into: eip is after it */
     VX_TRAP_BOUND,        /* #BR */
     VX_TRAP_X87,          /* #MF */
@@ -156,7 +156,7 @@ struct vx_trap {
     bool is_protection;/* PAGE: the page is mapped, but not for this access */
     uint8_t vector;    /* INTERRUPT: n; else the processor's vector */
     vx_status status;  /* ERROR */
-    uint32_t detail;   /* ERROR with VX_ERR_REJECTED: verifier rule */
+    uint32_t detail;   /* ERROR with VX_ERR_REJECTED: verifier rule; DEBUG: DR6, 0x4000 = single step */
 };
 
 /*

@@ -78,7 +78,7 @@ static struct fault fault_of(struct vxl_proc *p, const struct vx_trap *trap)
     case VX_TRAP_DIVIDE:
         return (struct fault){SIGFPE, FPE_INTDIV, 0, 0, eip};
     case VX_TRAP_DEBUG:
-        return (struct fault){SIGTRAP, TRAP_BRKPT, 1, 0, eip};
+        return (struct fault){SIGTRAP, trap->detail ? TRAP_TRACE : TRAP_BRKPT, 1, 0, eip};
     case VX_TRAP_BREAKPOINT:
         return (struct fault){SIGTRAP, KERNEL_CODE, 3, 0, 0};
     case VX_TRAP_OVERFLOW:

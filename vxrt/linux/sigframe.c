@@ -9,8 +9,9 @@
 
 #define FLAG_DF 0x400u
 #define FX_MXCSR 24
-/* What a frame may change: CF PF AF ZF SF DF OF AC; not TF, IF, IOPL. */
-#define FLAGS_RESTORED 0x40cd5u
+/* What a frame may change: CF PF AF ZF SF TF DF OF AC; not IF, IOPL. */
+#define FLAGS_RESTORED 0x40dd5u
+#define FLAG_TF 0x100u
 #define SA_RESTORER_BIT 0x04000000u
 
 /* sigreturn for handlers without a restorer: popl %eax; movl $119,%eax; int $0x80 */
@@ -140,7 +141,7 @@ bool vxl_push_frame(struct vxl_proc *p, int signal, const struct vxl_action *act
     regs->eax = (uint32_t)signal;
     regs->edx = is_rt ? at + (uint32_t)offsetof(struct abi32_rt_sigframe, info) : 0;
     regs->ecx = is_rt ? at + (uint32_t)offsetof(struct abi32_rt_sigframe, uc) : 0;
-    regs->eflags &= ~FLAG_DF;
+    regs->eflags &= ~(FLAG_DF | FLAG_TF);
     regs->cs = VXI_SELECTOR_CODE;
     regs->ds = regs->es = regs->ss = VXI_SELECTOR_DATA;
     return true;
