@@ -87,6 +87,22 @@ void vxi_clear_table(struct vx_box *box)
     vxi_gate_fill(box);
 }
 
+/* Marked pages next to each other are one range. */
+static vx_status add_ranges(struct vx_box *box, struct vxi_zone *zone)
+{
+    const struct vx_image *image = box->image;
+    vx_status status = VX_OK;
+    uint32_t end = (uint32_t)(((uint64_t)image->elf.high + image->bias + VX_PAGE_BYTES - 1) / VX_PAGE_BYTES);
+    for (uint32_t p = (image->elf.low + image->bias) / VX_PAGE_BYTES; status == VX_OK && p < end; p++) {
+        uint32_t first = p;
+        while (p < end && box->pages[p] & VXI_PAGE_IMAGE)
+            p++;
+        if (p > first)
+            status = vxi_zones_add(box, zone, first, p - 1);
+    }
+    return status;
+}
+
 /* Pages that the cache was made from; while they hold the image's bytes, its code is good. */
 static vx_status mark_image_code(struct vx_box *box)
 {
@@ -109,8 +125,7 @@ static vx_status mark_image_code(struct vx_box *box)
         if (status != VX_OK)
             return status;
     }
-    box->zone = image->zone;
-    return VX_OK;
+    return add_ranges(box, image->zone);
 }
 
 static vx_status map_image(struct vx_box *box)
@@ -125,34 +140,13 @@ static vx_status map_image(struct vx_box *box)
     return VX_OK;
 }
 
-void vxi_leave_zone(struct vx_box *box)
-{
-    if (!box->zone)
-        return;
-    box->zone = NULL;
-    for (size_t i = 0; i < box->image->run_count; i++) {
-        const struct vxi_run *run = &box->image->runs[i];
-        uint32_t first = (run->addr + box->image->bias) / VX_PAGE_BYTES;
-        for (uint32_t p = first; p < first + run->size / VX_PAGE_BYTES; p++) {
-            if (!(box->pages[p] & VXI_PAGE_IMAGE))
-                continue;
-            box->pages[p] &= (uint8_t)~VXI_PAGE_IMAGE;
-            if (box->pages[p] & VX_PROT_WRITE)
-                vxi_protect_pages(box, p, p);
-        }
-    }
-    box->stats.code_invalidations++;
-    box->resume_host = 0;
-    vxi_clear_table(box);
-    vxi_reset_return_stack(box);
-}
-
 static void destroy(struct vx_box *box)
 {
     vxi_timer_free(box);
     vxi_retry_free(box);
     vxi_stopped_drop(box, 0, true);
     vxi_units_free(box);
+    vxi_zones_free(box);
     vxi_spans_changed(box);
     free(box->seeds);
     free(box->profile);

@@ -17,9 +17,12 @@ enum { VECTOR_DE = 0, VECTOR_UD = 6, VECTOR_GP = 13, VECTOR_PF = 14, VECTOR_MF =
 static enum vxi_next enter_chunk(struct vx_box *box, struct vx_trap *trap)
 {
     struct vxi_context *ctx = box->ctx;
-    uint32_t host = (uint32_t)(ctx->signal.rip - (uint64_t)box->zone->base);
+    struct vxi_zone *zone = vxi_zone_at(box, ctx->signal.rip);
+    if (!zone)
+        return vxi_error_trap(trap, VX_ERR_VXC_ENTRY, 0);
+    uint32_t host = (uint32_t)(ctx->signal.rip - (uint64_t)zone->base);
     ctx->stepping = VXI_STEP_NONE;
-    if (vxi_zone_load(box->zone, host, &box->stats)) {
+    if (vxi_zone_load(zone, host, &box->stats)) {
         if (box->is_stepping)
             return vxi_step_on(box, ctx->signal.rip, trap);
         ctx->entry = ctx->signal.rip;
@@ -27,7 +30,7 @@ static enum vxi_next enter_chunk(struct vx_box *box, struct vx_trap *trap)
         return VXI_NEXT_ENTER;
     }
     /* Refused: the branch led to an entry, so the guest's state is whole. */
-    if (!vxi_zone_guest_of(box->zone, host, &ctx->regs.eip))
+    if (!vxi_zone_guest_of(zone, host, &ctx->regs.eip))
         return vxi_error_trap(trap, VX_ERR_VXC_ENTRY, 0);
     ctx->regs.esp = ctx->r14;
     return vxi_resolve(box, true, trap);

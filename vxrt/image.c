@@ -12,11 +12,8 @@
 
 static void destroy(struct vx_image *image)
 {
-    struct vxf_file *file = image->zone ? image->zone->file : NULL;
     if (image->zone)
         vxi_zone_close(image->zone);
-    if (file)
-        vxf_close(file);
     vxi_guest_free(image);
     free(image->runs);
     vxi_link_free(&image->link);

@@ -126,6 +126,17 @@ struct vxi_zone {
     vx_status bad_status;
     uint32_t bad_rule;
     struct vxi_cpu cpu; /* under lock */
+    atomic_uint references;
+};
+
+/* Pages of a guest that a zone stands for. */
+struct vxi_range {
+    uint32_t first, last;
+    struct vxi_zone *zone;
+};
+struct vxi_zones {
+    size_t count;
+    struct vxi_range ranges[]; /* sorted, disjoint; a zone may have several */
 };
 
 /* ---- calls (call.c, hostcall.c, link.c, start.c) ---- */
@@ -253,7 +264,11 @@ struct vx_box {
     uint64_t mapped_pages, max_pages;
     vx_gaddr exec_low, exec_high; /* pages with VX_PROT_EXEC are in [low, high] (first bytes of pages) */
     struct vx_image *image;
-    struct vxi_zone *zone; /* the image's, while the box may use it */
+    struct vxi_zones *zones; /* NULL: none (zones.c) */
+    struct vxi_zone **held;  /* all that it ever used */
+    size_t held_count;
+    vx_status refused_status; /* of the last zone that was refused */
+    uint32_t refused_rule;
     bool no_dynamic;
     atomic_bool is_running;
     atomic_int runner;  /* thread that runs it, 0 = none */
@@ -347,8 +362,9 @@ vx_status vxi_translate_single(struct vx_box *box, vx_gaddr addr, uint64_t *host
 void vxi_spans_changed(struct vx_box *box);
 void vxi_singles_free(struct vx_box *box);
 
-/* zone.c */
+/* zone.c: a zone is counted; it owns the file once vxi_zone_open has succeeded. */
 vx_status vxi_zone_open(struct vxf_file *file, vx_gaddr bias, struct vxi_zone **out);
+struct vxi_zone *vxi_zone_retain(struct vxi_zone *zone);
 void vxi_zone_close(struct vxi_zone *zone);
 bool vxi_zone_find(const struct vxi_zone *zone, vx_gaddr addr, uint32_t *host);
 bool vxi_zone_guest_of(const struct vxi_zone *zone, uint32_t host, vx_gaddr *addr);
@@ -358,8 +374,18 @@ size_t vxi_zone_chunk(const struct vxi_zone *zone, uint32_t host);
 const struct vxi_rows *vxi_zone_rows(struct vxi_zone *zone, size_t chunk);
 uint64_t vxi_zone_resume(struct vxi_zone *zone, vx_gaddr addr, int32_t *esp_delta,
                          struct vx_stats *stats);
-/* The box stops using the cache; its state must be in guest terms. */
-void vxi_leave_zone(struct vx_box *box);
+
+/* zones.c */
+/* The zone that stands for the page at addr, or NULL. */
+struct vxi_zone *vxi_zone_of(const struct vx_box *box, vx_gaddr addr);
+/* The zone with a host address, or NULL. Async-signal-safe on the box's thread. */
+struct vxi_zone *vxi_zone_at(const struct vx_box *box, uint64_t host);
+/* Pages [first, last], where VXI_PAGE_IMAGE is set, have their code in the zone. VX_ERR_ARGUMENT: taken. */
+vx_status vxi_zones_add(struct vx_box *box, struct vxi_zone *zone, uint32_t first, uint32_t last);
+/* The box stops using a zone, or those of some pages; its state must be in guest terms. */
+void vxi_leave_zone(struct vx_box *box, struct vxi_zone *zone);
+void vxi_leave_zones(struct vx_box *box, uint32_t first, uint32_t last);
+void vxi_zones_free(struct vx_box *box);
 
 /* guest_file.c: fills image->guest_size, memory_file and guest, with room for size bytes, writable until sealed */
 vx_status vxi_guest_new(struct vx_image *image, size_t size, struct vx_error *error);

@@ -103,9 +103,7 @@ static void leave_cache(struct vx_image *image)
 {
     if (!image->zone)
         return;
-    struct vxf_file *file = image->zone->file;
     vxi_zone_close(image->zone);
-    vxf_close(file);
     image->zone = NULL;
     image->cache_status = vxi_fail(&image->cache_error, VX_ERR_ELF_RELOC, 0, "the code has relocations (not built with -fPIC)");
 }

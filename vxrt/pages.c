@@ -43,7 +43,7 @@ void vxi_code_changes(struct vx_box *box, uint32_t first, uint32_t last)
     for (uint32_t i = first; i <= last; i++)
         seen |= box->pages[i];
     if (seen & VXI_PAGE_IMAGE)
-        vxi_leave_zone(box);
+        vxi_leave_zones(box, first, last);
     if (!(seen & CODE_BITS))
         return;
     vxi_units_drop(box, first, last);

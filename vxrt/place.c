@@ -18,8 +18,8 @@ static bool fill(struct vxi_place *place, const struct vxf_row *rows, size_t cou
 
 bool vxi_place_of(struct vx_box *box, uint64_t rip, struct vxi_place *place)
 {
-    struct vxi_zone *zone = box->zone;
-    if (zone && rip - (uint64_t)zone->base < zone->size) {
+    struct vxi_zone *zone = vxi_zone_at(box, rip);
+    if (zone) {
         uint32_t host = (uint32_t)(rip - (uint64_t)zone->base);
         size_t chunk = vxi_zone_chunk(zone, host);
         if (chunk == zone->chunk_count || !vxi_zone_load(zone, host, &box->stats))

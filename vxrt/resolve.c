@@ -62,29 +62,35 @@ static enum vxi_next enter_and_keep(struct vx_box *box, uint64_t host)
 static uint64_t cached(struct vx_box *box, vx_gaddr eip)
 {
     uint32_t host;
-    if (box->zone && atomic_load(&box->zone->is_bad))
-        vxi_leave_zone(box);
-    if (!box->zone || !(box->pages[eip / VX_PAGE_BYTES] & VXI_PAGE_IMAGE) || !vxi_zone_find(box->zone, eip, &host))
+    struct vxi_zone *zone = vxi_zone_of(box, eip);
+    if (!zone)
         return 0;
-    if (!vxi_zone_load(box->zone, host, &box->stats)) {
-        vxi_leave_zone(box);
+    if (atomic_load(&zone->is_bad)) {
+        vxi_leave_zone(box, zone);
         return 0;
     }
-    size_t chunk = vxi_zone_chunk(box->zone, host);
-    if (!vxi_bit(box->zone->state[chunk].boundaries, host - box->zone->chunks[chunk].host))
+    if (!vxi_zone_find(zone, eip, &host))
+        return 0;
+    if (!vxi_zone_load(zone, host, &box->stats)) {
+        vxi_leave_zone(box, zone);
+        return 0;
+    }
+    size_t chunk = vxi_zone_chunk(zone, host);
+    if (!vxi_bit(zone->state[chunk].boundaries, host - zone->chunks[chunk].host))
         return 0;
     box->stats.cache_lookups++;
-    return (uint64_t)box->zone->base + host;
+    return (uint64_t)zone->base + host;
 }
 
 /* Boundaries in the middle of code that is there already. */
 static uint64_t boundary(struct vx_box *box, vx_gaddr eip, bool is_miss, int32_t *esp_delta)
 {
     uint64_t host = 0;
-    if (box->zone && box->pages[eip / VX_PAGE_BYTES] & VXI_PAGE_IMAGE) {
-        host = vxi_zone_resume(box->zone, eip, esp_delta, &box->stats);
-        if (atomic_load(&box->zone->is_bad)) {
-            vxi_leave_zone(box);
+    struct vxi_zone *zone = vxi_zone_of(box, eip);
+    if (zone) {
+        host = vxi_zone_resume(zone, eip, esp_delta, &box->stats);
+        if (atomic_load(&zone->is_bad)) {
+            vxi_leave_zone(box, zone);
             host = 0;
         }
         /* Branched to again and again it deserves an entry of its own. */
@@ -103,6 +109,8 @@ static enum vxi_next not_cached(struct vx_box *box, struct vx_trap *trap)
     const struct vxi_zone *zone = box->image ? box->image->zone : NULL;
     if (zone && atomic_load(&zone->is_bad))
         return vxi_error_trap(trap, zone->bad_status, zone->bad_rule);
+    if (box->refused_status != VX_OK)
+        return vxi_error_trap(trap, box->refused_status, box->refused_rule);
     trap->kind = VX_TRAP_NOT_CACHED;
     return VXI_NEXT_TRAP;
 }
@@ -190,9 +198,8 @@ enum vxi_next vxi_resolve(struct vx_box *box, bool is_miss, struct vx_trap *trap
         return enter_and_keep(box, host);
     }
     int32_t esp_delta = 0;
-    bool is_image = box->pages[eip / VX_PAGE_BYTES] & VXI_PAGE_IMAGE;
     host = boundary(box, eip, is_miss, &esp_delta);
-    if (host && is_image && box->zone && esp_delta == 0)
+    if (host && vxi_zone_of(box, eip) && esp_delta == 0)
         return enter_and_keep(box, host);
     return host ? enter_at(box, host, esp_delta) : translate(box, trap);
 }

@@ -36,8 +36,7 @@ __thread const uint8_t *vxi_copy_window __attribute__((tls_model("initial-exec")
 
 bool vxi_in_code(const struct vx_box *box, uint64_t rip)
 {
-    const struct vxi_zone *zone = box->zone;
-    if (zone && rip - (uint64_t)zone->base < zone->size)
+    if (vxi_zone_at(box, rip))
         return true;
     return box->units.zone && rip - (uint64_t)box->units.zone < box->units.used;
 }
@@ -105,8 +104,7 @@ static bool take_page_fault(struct vx_box *box, int number, const siginfo_t *inf
     uint64_t rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
     if ((uint64_t)uc->uc_mcontext.gregs[REG_ERR] & PF_FETCH) {
         /* A chunk of the cache that is not loaded yet; dynamic code is always there. */
-        const struct vxi_zone *zone = box->zone;
-        if (address != rip || !zone || rip - (uint64_t)zone->base >= zone->size)
+        if (address != rip || !vxi_zone_at(box, rip))
             return false;
         take(box, number, info, uc);
         return true;

@@ -26,7 +26,7 @@ vx_status vxi_zone_open(struct vxf_file *file, vx_gaddr bias, struct vxi_zone **
     struct vxi_zone *zone = calloc(1, sizeof *zone);
     if (!zone)
         return VX_ERR_MEMORY;
-    zone->file = file;
+    zone->references = 1;
     zone->bias = bias;
     zone->size = vxf_zone_size(file);
     zone->chunks = vxf_chunks(file, &zone->chunk_count);
@@ -48,12 +48,21 @@ vx_status vxi_zone_open(struct vxf_file *file, vx_gaddr bias, struct vxi_zone **
         }
         zone->base = base;
     }
+    zone->file = file;
     *out = zone;
     return VX_OK;
 }
 
+struct vxi_zone *vxi_zone_retain(struct vxi_zone *zone)
+{
+    atomic_fetch_add(&zone->references, 1);
+    return zone;
+}
+
 void vxi_zone_close(struct vxi_zone *zone)
 {
+    if (atomic_fetch_sub(&zone->references, 1) != 1)
+        return;
     for (size_t i = 0; zone->state && i < zone->chunk_count; i++) {
         struct vxi_rows *rows = atomic_load(&zone->state[i].rows);
         if (rows) {
@@ -68,6 +77,8 @@ void vxi_zone_close(struct vxi_zone *zone)
     pthread_mutex_destroy(&zone->lock);
     free(zone->entry_bits);
     free(zone->state);
+    if (zone->file)
+        vxf_close(zone->file);
     free(zone);
 }
 
