@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Debian's dynamically linked i386 programs under vxrun --root, against the same programs run natively.
 
-    tests/dynamic_test.py BIN-DIR CORPUS-DIR [NAME...]
+    tests/dynamic_test.py BIN-DIR CORPUS-DIR [--cache-dir DIR] [NAME...]
 
 BIN-DIR holds vxc and vxrun. corpus/fetch.sh unpacks the packages into CORPUS-DIR/tree
 first (it does nothing if they are there). Each case of tests/dynamic_cases.py is a script that
@@ -139,12 +139,14 @@ def main():
         probe = native(tree, ["/bin/true"])
         if probe[1] != 0:
             skip("no native runs below another root: " + probe[2])
-        names = sys.argv[3:]
+        names, options = sys.argv[3:], ["--no-cache"]
+        if names[:1] == ["--cache-dir"]:
+            options, names = names[:2], names[2:]
         failed = passed = 0
         for case in dynamic_cases.CASES:
             if names and case.name not in names:
                 continue
-            why, seconds = one_case(vxrun, tree, case, [])
+            why, seconds = one_case(vxrun, tree, case, options)
             print("%-12s %s (native %.2f s, vxrun %.2f s)" %
                   (case.name, "FAILED: " + why if why else "passed", *seconds), flush=True)
             failed += bool(why)

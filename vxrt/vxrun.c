@@ -17,7 +17,9 @@
 #include <unistd.h>
 
 #include "format/cache.h"
+#include "format/directory.h"
 #include "format/sandbox.h"
+#include "vxrt/linux/codes.h"
 #include "vxrt/linux/linux.h"
 #include "vxrt/linux/tool.h"
 
@@ -37,6 +39,9 @@ static const char help_text[] =
     "  --dir GUEST=HOST[:ro]   show the host directory HOST to the program as GUEST\n"
     "  --root DIR[:rw]         DIR is the program's /, read-only unless rw; PROGRAM and its dynamic\n"
     "                          linker and libraries are looked for there. --dir mounts more on top\n"
+    "  --cache-dir DIR         with --root: caches of programs and libraries, from vxc compile --tree\n"
+    "                          (default: $XDG_CACHE_HOME/vx, or ~/.cache/vx)\n"
+    "  --cache-write           add to them, at the end, what had to be translated at run time\n"
     "  --env NAME=VALUE        put a variable in the program's environment (empty otherwise)\n"
     "  --mem SIZE              most memory the program may map, in bytes or with K, M, G\n"
     "  --time-limit SECONDS    stop the program after so much time (fractions allowed)\n"
@@ -56,6 +61,10 @@ static const char help_text[] =
 
 struct options {
     const char *cache, *profile_out;
+    char *cache_dir; /* owned */
+    bool cache_write;
+    int cache_fd; /* of cache_dir, -1: none */
+    struct vxl_codes *codes;
     bool no_cache, no_dynamic, allow_fork, stats, stats_json, has_root;
     uint64_t max_memory, time_limit_ns;
     struct vxl_grant grants[GRANT_LIMIT];
@@ -200,7 +209,7 @@ static int add_env(struct options *options, const char *text)
     return 0;
 }
 
-enum { OPT_CACHE = 1, OPT_NO_CACHE, OPT_NO_DYNAMIC, OPT_DIR, OPT_ROOT, OPT_ENV, OPT_MEM, OPT_TIME_LIMIT,
+enum { OPT_CACHE = 1, OPT_NO_CACHE, OPT_NO_DYNAMIC, OPT_DIR, OPT_ROOT, OPT_CACHE_DIR, OPT_CACHE_WRITE, OPT_ENV, OPT_MEM, OPT_TIME_LIMIT,
        OPT_ALLOW_FORK, OPT_STATS, OPT_PROFILE_OUT, OPT_HELP, OPT_VERSION };
 
 static const struct option long_options[] = {
@@ -209,6 +218,8 @@ static const struct option long_options[] = {
     {"no-dynamic", no_argument, NULL, OPT_NO_DYNAMIC},
     {"dir", required_argument, NULL, OPT_DIR},
     {"root", required_argument, NULL, OPT_ROOT},
+    {"cache-dir", required_argument, NULL, OPT_CACHE_DIR},
+    {"cache-write", no_argument, NULL, OPT_CACHE_WRITE},
     {"env", required_argument, NULL, OPT_ENV},
     {"mem", required_argument, NULL, OPT_MEM},
     {"time-limit", required_argument, NULL, OPT_TIME_LIMIT},
@@ -244,6 +255,13 @@ static int one_option(struct options *options, int option, const char *value)
         return add_grant(options, value);
     case OPT_ROOT:
         return add_root(options, value);
+    case OPT_CACHE_DIR:
+        free(options->cache_dir);
+        options->cache_dir = strdup(value);
+        return options->cache_dir ? 0 : usage_error("out of memory", NULL);
+    case OPT_CACHE_WRITE:
+        options->cache_write = true;
+        return 0;
     case OPT_ENV:
         return add_env(options, value);
     case OPT_MEM:
@@ -286,6 +304,10 @@ static int parse_options(struct options *options, int argc, char **argv)
         return usage_error("--cache and --no-cache exclude each other", NULL);
     if (options->has_root && options->cache)
         return usage_error("--cache names the cache of one program; --root has many", NULL);
+    if (!options->has_root && (options->cache_dir || options->cache_write))
+        return usage_error("--cache-dir and --cache-write need --root", NULL);
+    if (options->cache_write && options->no_cache)
+        return usage_error("--cache-write and --no-cache exclude each other", NULL);
     if (optind == argc)
         return usage_error("no program given", NULL);
     return 0;
@@ -387,6 +409,42 @@ static void save_profile(const struct options *options, const char *program,
         fprintf(stderr, "vxrun: %s: cannot write the profile: %s\n", options->profile_out, error.text);
 }
 
+/* Where caches of mapped files are: as asked for, else the user's own, if it is there. */
+static int open_caches(struct options *options)
+{
+    const char *home = getenv("HOME"), *cache_home = getenv("XDG_CACHE_HOME");
+    bool is_asked = options->cache_dir || options->cache_write;
+    options->cache_fd = -1;
+    if (options->no_cache)
+        return 0;
+    if (!options->cache_dir && cache_home && *cache_home == '/') {
+        if (asprintf(&options->cache_dir, "%s/vx", cache_home) < 0)
+            options->cache_dir = NULL;
+    } else if (!options->cache_dir && home && *home == '/') {
+        if (asprintf(&options->cache_dir, "%s/.cache/vx", home) < 0)
+            options->cache_dir = NULL;
+    }
+    if (options->cache_dir)
+        options->cache_fd = vxf_directory_open(options->cache_dir, options->cache_write);
+    if (options->cache_fd < 0 && is_asked) {
+        fprintf(stderr, "vxrun: --cache-dir: %s: %s\n", options->cache_dir ? options->cache_dir : "no directory",
+                strerror(errno));
+        return EXIT_VXRUN;
+    }
+    if (options->cache_fd >= 0)
+        options->codes = vxl_codes_new(options->cache_fd);
+    return 0;
+}
+
+static void save_caches(const struct options *options, struct vxl_proc *proc)
+{
+    struct vx_error error = {0};
+    if (!options->cache_write || !options->codes)
+        return;
+    if (vxl_write_caches(options->cache_dir, options->cache_fd, options->codes, vxl_box(proc), &error) != VX_OK)
+        fprintf(stderr, "vxrun: %s: cannot write caches: %s\n", options->cache_dir, error.text);
+}
+
 static int end(const struct options *options, const struct vxl_report *report)
 {
     const struct vxl_outcome *outcome = report->outcome;
@@ -396,6 +454,7 @@ static int end(const struct options *options, const struct vxl_report *report)
         fprintf(stderr, "vxrun: %s: ended by signal %d (%s)\n", report->program, outcome->code,
                 strsignal(outcome->code));
     save_profile(options, report->program, report->proc);
+    save_caches(options, report->proc);
     if (outcome->is_child)
         vxl_leave_child(outcome);
     if (options->stats)
@@ -420,7 +479,7 @@ static int run(const struct options *options, struct vx_image *image, const char
         .box = {.size = sizeof config.box, .max_memory = options->max_memory,
                 .no_dynamic = options->no_dynamic},
         .time_limit_ns = options->time_limit_ns, .allow_fork = options->allow_fork,
-        .no_cache = options->no_cache,
+        .no_cache = options->no_cache, .codes = options->codes,
     };
     struct vxl_proc *proc;
     struct vxl_outcome outcome;
@@ -432,7 +491,7 @@ static int run(const struct options *options, struct vx_image *image, const char
     }
     fflush(NULL);
     vxl_run(proc, &outcome);
-    struct vxl_report report = {argv[0], cache, image, proc, &outcome};
+    struct vxl_report report = {argv[0], cache, image, proc, &outcome, options->codes};
     int code = end(options, &report);
     vxl_free(proc);
     if (config.program_fd >= 0)
@@ -441,14 +500,16 @@ static int run(const struct options *options, struct vx_image *image, const char
 }
 
 /* Open the program and run it. */
-static int start(const struct options *options, char **argv)
+static int start(struct options *options, char **argv)
 {
     struct vx_image *image;
     struct vx_error error = {0};
     char *beside = NULL;
     const char *cache = options->cache;
-    if (options->has_root)
-        return run(options, NULL, NULL, argv);
+    if (options->has_root) {
+        int failed = open_caches(options);
+        return failed ? failed : run(options, NULL, NULL, argv);
+    }
     if (!cache && !options->no_cache)
         cache = beside = cache_beside(argv[0]);
     struct vx_image_options image_options = {
@@ -489,6 +550,8 @@ int main(int argc, char **argv)
         free((char *)options.grants[i].guest_path);
         close(options.grants[i].host_fd);
     }
+    vxl_codes_free(options.codes);
+    free(options.cache_dir);
     free(options.env);
     return code < 0 ? end_of_output() : code;
 }

@@ -53,6 +53,17 @@ int translate_guest(const char *path, const struct file *guest, const struct tra
                     struct translation *result);
 void translation_free(struct translation *result);
 
+/* Write what was translated. Complains itself; returns an exit code. */
+struct write_options {
+    unsigned threads; /* --tree: files at a time */
+    int level;
+    bool is_detached;
+};
+int write_cache(const char *path, const struct file *guest, const struct translation *translation,
+                const struct write_options *options);
+/* Translate every program and library below `root` into a cache directory (tree.c). Returns an exit code. */
+int compile_tree(const char *root, const char *directory, const struct write_options *options);
+
 /* Verify every chunk of an open cache, at load bias 0 and, if it can be moved, at another one. */
 struct verdict {
     bool accepted;

@@ -12,7 +12,7 @@
 #define DEFAULT_LEVEL 6
 
 struct options {
-    const char *output, *guest;
+    const char *output, *guest, *tree;
     const char **profiles;
     size_t profile_count;
     unsigned threads;
@@ -65,6 +65,10 @@ static int parse(int argc, char **argv, struct options *options)
             if (!*value)
                 return usage_error("compile", "--profile needs a file name");
             options->profiles[options->profile_count++] = value;
+        } else if ((value = option_value(argc, argv, &i, "--tree"))) {
+            if (!*value)
+                return usage_error("compile", "--tree needs a directory");
+            options->tree = value;
         } else if (!strcmp(argument, "--detached")) {
             options->is_detached = true;
         } else if (argument[0] == '-' && argument[1]) {
@@ -75,11 +79,15 @@ static int parse(int argc, char **argv, struct options *options)
             options->guest = argument;
         }
     }
-    return options->guest ? EXIT_GOOD : usage_error("compile", "no guest given");
+    if (!options->tree)
+        return options->guest ? EXIT_GOOD : usage_error("compile", "no guest given");
+    if (options->guest || options->profile_count || !options->output)
+        return usage_error("compile", "--tree needs -o DIRECTORY, and takes no guest and no profile");
+    return EXIT_GOOD;
 }
 
-static int write_cache(const struct options *options, const char *path, const struct file *guest,
-                       const struct translation *translation)
+int write_cache(const char *path, const struct file *guest, const struct translation *translation,
+                const struct write_options *options)
 {
     const struct vxt_output *output = &translation->output;
     struct vx_error error = { 0 };
@@ -117,6 +125,11 @@ int command_compile(int argc, char **argv)
         return EXIT_SYSTEM;
     }
     int code = parse(argc, argv, &options);
+    if (code == EXIT_GOOD && options.tree) {
+        struct write_options tree = { .threads = options.threads, .level = options.level, .is_detached = true };
+        code = compile_tree(options.tree, options.output, &tree);
+        goto done;
+    }
     if (code != EXIT_GOOD)
         goto done;
     if (!options.output) {
@@ -141,11 +154,12 @@ int command_compile(int argc, char **argv)
         code = read_profile(options.profiles[i], hash, &extra, &extra_count);
     if (code != EXIT_GOOD)
         goto done;
+    struct write_options write = { .threads = options.threads, .level = options.level, .is_detached = options.is_detached };
     struct translate_options how = { .threads = options.threads, .extra = extra, .extra_count = extra_count };
     code = translate_guest(options.guest, &guest, &how, &translation);
     if (code != EXIT_GOOD)
         goto done;
-    code = write_cache(&options, options.output, &guest, &translation);
+    code = write_cache(options.output, &guest, &translation, &write);
     translation_free(&translation);
 done:
     free(extra);

@@ -120,6 +120,29 @@ vx_status vx_box_read_string(struct vx_box *box, vx_gaddr addr, char *dst, size_
  * mapping changes. The guest can change the bytes at any time it runs. */
 void *vx_box_pointer(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot);
 
+/* ---- code for files that the guest maps ------------------------------ */
+
+/*
+ * The code of a .vxc file, to be used where its guest file lies `bias` (page-aligned) above the addresses in the
+ * file. Immutable, thread-safe, for any number of boxes. fd: the cache, open for reading; it stays the caller's. On
+ * success *code is owned by the caller. VX_ERR_VXC_*, VX_ERR_CPU, VX_ERR_MEMORY, VX_ERR_ADDRESS_SPACE.
+ */
+struct vx_code;
+vx_status vx_code_open(int fd, vx_gaddr bias, struct vx_code **code, struct vx_error *error);
+/* Boxes that it was attached to keep what they need of it. */
+void vx_code_close(struct vx_code *code);
+/* XXH3-128 (low, high) and size of the guest file that the cache was made from. */
+void vx_code_guest(const struct vx_code *code, uint64_t hash[2], uint64_t *size);
+/* VX_OK, or why its use has ended: a chunk did not load, or was rejected by verifier rule *rule. */
+vx_status vx_code_status(const struct vx_code *code, uint32_t *rule);
+/*
+ * The pages [addr, addr + size), mapped executable and not writable, hold what the cache was made from: run its code
+ * there. That they do is the caller's word: a wrong one makes the guest compute nonsense inside its sandbox. The box leaves
+ * the code by itself when a page that it stands for is unmapped, replaced, written, or loses permission to execute.
+ * VX_ERR_RANGE: not such pages; VX_ERR_ARGUMENT; VX_ERR_MEMORY (also: too many in this box).
+ */
+vx_status vx_box_attach(struct vx_box *box, struct vx_code *code, vx_gaddr addr, uint32_t size);
+
 /* ---- running --------------------------------------------------------- */
 
 enum vx_trap_kind {

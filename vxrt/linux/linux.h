@@ -12,6 +12,7 @@
 #include "vxrt.h"
 
 struct vxl_proc;
+struct vxl_codes;
 
 /* A granted directory: the guest sees host_fd (O_PATH) at guest_path. */
 struct vxl_grant {
@@ -33,6 +34,7 @@ struct vxl_config {
     uint64_t time_limit_ns;     /* 0: none */
     bool allow_fork;            /* fork, vfork, execve, wait4 */
     bool no_cache;              /* execve ignores .vxc files */
+    struct vxl_codes *codes;    /* code for files that the guest maps; borrowed, may be NULL */
 };
 
 enum vxl_end {

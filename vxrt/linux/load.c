@@ -187,7 +187,7 @@ static vx_status map_interpreter(struct vxl_proc *p, struct vx_box *box, const s
     if (found < 0)
         status = found == -ENOENT ? VX_ERR_NOT_FOUND : VX_ERR_IO;
     if (status == VX_OK)
-        status = vxl_map_elf(box, file.fd, MMAP_TOP, !program->has_stack_header, interp, error);
+        status = vxl_map_elf(box, file.fd, MMAP_TOP, !program->has_stack_header, p->config->codes, interp, error);
     if (status == VX_OK) {
         start->entry = interp->entry;
         start->base = interp->bias;
@@ -206,7 +206,7 @@ static vx_status map_program(struct vxl_proc *p, struct vx_box *box, int fd, str
     struct vxl_mapped *program = malloc(sizeof *program);
     if (!program)
         return vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
-    vx_status status = vxl_map_elf(box, fd, 0, false, program, error);
+    vx_status status = vxl_map_elf(box, fd, 0, false, p->config->codes, program, error);
     describe(program, &start->info);
     start->entry = program->entry;
     if (status == VX_OK && *program->interp)

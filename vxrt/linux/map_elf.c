@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "format/error.h"
+#include "vxrt/linux/codes.h"
 
 #define PAGE_MASK (VX_PAGE_BYTES - 1u)
 #define PROGRAM_BIAS 0x56555000u
@@ -18,6 +19,7 @@
 
 struct file {
     struct vx_box *box;
+    struct vxl_codes *codes;
     int fd;
     Elf32_Ehdr head;
     Elf32_Phdr phdr[PHDR_LIMIT];
@@ -145,6 +147,8 @@ static vx_status map_segment(struct file *f, const Elf32_Phdr *phdr, bool read_i
     vx_status status = VX_OK;
     if (phdr->p_filesz)
         status = vx_box_map_file(f->box, addr, size, prot, f->fd, phdr->p_offset - skip);
+    if (status == VX_OK && phdr->p_filesz && (prot & (VX_PROT_EXEC | VX_PROT_WRITE)) == VX_PROT_EXEC)
+        vxl_codes_attach(f->codes, f->box, f->fd, addr, size, phdr->p_offset - skip);
     if (status == VX_OK && phdr->p_memsz > phdr->p_filesz)
         status = map_zeros(f, phdr, prot);
     /* the headers, as the program finds them in its memory */
@@ -154,8 +158,47 @@ static vx_status map_segment(struct file *f, const Elf32_Phdr *phdr, bool read_i
     return status;
 }
 
-vx_status vxl_map_elf(struct vx_box *box, int fd, vx_gaddr below, bool read_is_exec, struct vxl_mapped *out,
-                      struct vx_error *error)
+bool vxl_layout_read(int fd, struct vxl_layout *out)
+{
+    struct vx_error error;
+    struct vxl_mapped *mapped = calloc(1, sizeof *mapped);
+    struct file *f = calloc(1, sizeof *f);
+    *out = (struct vxl_layout){0};
+    if (f && mapped) {
+        f->fd = fd;
+        f->out = mapped;
+        if (read_head(f, &error) == VX_OK && check(f, &error) == VX_OK) {
+            out->low = (vx_gaddr)f->low;
+            out->is_fixed = f->head.e_type == ET_EXEC;
+            for (unsigned i = 0; i < f->head.e_phnum && out->count < VXL_LAYOUT_SEGMENTS; i++) {
+                const Elf32_Phdr *phdr = &f->phdr[i];
+                if (phdr->p_type != PT_LOAD || !phdr->p_filesz || (phdr->p_flags & (PF_X | PF_W)) != PF_X)
+                    continue;
+                out->segments[out->count].addr = phdr->p_vaddr & ~PAGE_MASK;
+                out->segments[out->count].offset = phdr->p_offset & ~PAGE_MASK;
+                out->segments[out->count++].size = ((phdr->p_vaddr & PAGE_MASK) + phdr->p_filesz + PAGE_MASK) & ~PAGE_MASK;
+            }
+        }
+    }
+    free(f);
+    free(mapped);
+    return out->count;
+}
+
+bool vxl_layout_bias(const struct vxl_layout *layout, vx_gaddr addr, uint64_t offset, vx_gaddr *bias)
+{
+    for (unsigned i = 0; i < layout->count; i++) {
+        uint64_t skip = offset - layout->segments[i].offset;
+        if (offset < layout->segments[i].offset || skip >= layout->segments[i].size)
+            continue;
+        *bias = addr - (layout->segments[i].addr + (uint32_t)skip);
+        return !layout->is_fixed || *bias == 0;
+    }
+    return false;
+}
+
+vx_status vxl_map_elf(struct vx_box *box, int fd, vx_gaddr below, bool read_is_exec, struct vxl_codes *codes,
+                      struct vxl_mapped *out, struct vx_error *error)
 {
     struct file *f = calloc(1, sizeof *f);
     memset(out, 0, sizeof *out);
@@ -163,6 +206,7 @@ vx_status vxl_map_elf(struct vx_box *box, int fd, vx_gaddr below, bool read_is_e
         return bad(error, VX_ERR_MEMORY, "out of memory");
     f->box = box;
     f->fd = fd;
+    f->codes = codes;
     f->out = out;
     vx_status status = read_head(f, error);
     if (status == VX_OK)

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "vxrt/linux/calls.h"
+#include "vxrt/linux/codes.h"
 #include "vxrt/linux/proc.h"
 
 #define PAGE_MASK (VX_PAGE_BYTES - 1)
@@ -112,11 +113,14 @@ int32_t vxl_brk(struct vxl_proc *p, const uint32_t *a)
 
 /* ---- mmap ------------------------------------------------------------ */
 
-static vx_gaddr choose_address(struct vxl_proc *p, vx_gaddr hint, uint32_t size, uint32_t flags)
+static vx_gaddr choose_address(struct vxl_proc *p, vx_gaddr hint, uint32_t size, uint32_t flags, int fd,
+                               uint64_t offset)
 {
     if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
         return hint;
     hint &= ~PAGE_MASK;
+    if (!hint && fd >= 0)
+        hint = vxl_codes_hint(p->config->codes, fd, offset);
     if (hint && is_free(p, hint, size))
         return hint;
     return vx_box_find_free(p->box, size, p->mmap_top);
@@ -138,6 +142,8 @@ static int32_t map_file(struct vxl_proc *p, vx_gaddr addr, uint32_t size, uint32
     if (status)
         return error_of(status);
     mark_file(p, addr, size, true);
+    if ((box_prot(p, prot) & (VX_PROT_EXEC | VX_PROT_WRITE)) == VX_PROT_EXEC)
+        vxl_codes_attach(p->config->codes, p->box, host, addr, size, offset);
     return (int32_t)addr;
 }
 
@@ -149,7 +155,8 @@ static int32_t map(struct vxl_proc *p, const uint32_t *a, uint64_t offset)
         return -EINVAL;
     if (!size)
         return -ENOMEM;
-    vx_gaddr addr = choose_address(p, a[0], size, flags);
+    int file = flags & MAP_ANONYMOUS ? -1 : vxl_host_fd(p, a[4]);
+    vx_gaddr addr = choose_address(p, a[0], size, flags, file, offset);
     if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && (addr & PAGE_MASK))
         return -EINVAL;
     if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && addr < LOWEST_MAP)

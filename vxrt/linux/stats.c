@@ -3,6 +3,7 @@
  */
 #include <inttypes.h>
 
+#include "vxrt/linux/codes.h"
 #include "vxrt/linux/tool.h"
 
 struct number {
@@ -53,6 +54,18 @@ static const char *end_name(enum vxl_end end)
     return names[end];
 }
 
+/* Files that were mapped executable; in use: with the code of a cache. */
+static void count_files(const struct vxl_codes *codes, unsigned *mapped, unsigned *in_use, unsigned *refused)
+{
+    struct vxl_code_file file;
+    *mapped = *in_use = *refused = 0;
+    for (size_t i = 0; vxl_codes_file(codes, i, &file); i++) {
+        ++*mapped;
+        *in_use += file.status == VX_OK;
+        *refused += file.status != VX_OK && file.status != VX_ERR_NOT_FOUND;
+    }
+}
+
 static void print_json(FILE *out, const struct vxl_report *report, const struct number *numbers,
                        uint64_t traps)
 {
@@ -78,6 +91,10 @@ static void print_json(FILE *out, const struct vxl_report *report, const struct 
         vxl_print_json_string(out, vx_trap_name(report->outcome->trap.kind));
     else
         fputs("null", out);
+    unsigned mapped, in_use, refused_files;
+    count_files(report->codes, &mapped, &in_use, &refused_files);
+    fprintf(out, ",\"mapped_files\":%u,\"mapped_files_cached\":%u,\"mapped_files_refused\":%u", mapped, in_use,
+            refused_files);
     fputs(",\"refused_calls\":[", out);
     for (size_t i = 0; vxl_refused(report->proc, i, &refused); i++)
         fprintf(out, "%s{\"number\":%" PRIu32 ",\"name\":\"%s\",\"count\":%" PRIu64 "}",
@@ -102,6 +119,10 @@ static void print_text(FILE *out, const struct vxl_report *report, const struct 
     for (unsigned i = 0; i < NUMBERS; i++)
         fprintf(out, "%-36s %" PRIu64 "\n", numbers[i].label, numbers[i].value);
     fprintf(out, "%-36s %" PRIu64 "\n", "traps", traps);
+    unsigned mapped, in_use, refused_files;
+    count_files(report->codes, &mapped, &in_use, &refused_files);
+    if (report->codes)
+        fprintf(out, "%-36s %u, %u with a cache, %u refused\n", "files mapped executable", mapped, in_use, refused_files);
     for (size_t i = 0; vxl_refused(report->proc, i, &refused); i++)
         fprintf(out, "refused system call %3" PRIu32 " %-14s %" PRIu64 "\n", refused.number,
                 refused.name, refused.count);

@@ -14,6 +14,7 @@ struct vxl_report {
     struct vx_image *image;
     struct vxl_proc *proc;
     const struct vxl_outcome *outcome;
+    const struct vxl_codes *codes; /* NULL: no files are mapped */
 };
 
 /* Human-readable, or one JSON object with the schema name "vxrun-stats-1". */
@@ -31,6 +32,15 @@ void vxl_print_json_string(FILE *out, const char *text);
  */
 vx_status vxl_merge_profile(const char *path, const uint64_t guest_hash[2],
                             const vx_gaddr *addresses, size_t count, struct vx_error *error);
+
+/*
+ * Add what the box translated of mapped files to their profiles and caches in a cache directory, of which
+ * directory_fd is open. Files that nothing was translated of are left alone. VX_ERR_NOT_FOUND: no vxc beside
+ * this program; VX_ERR_MEMORY, and as vxl_merge_profile.
+ */
+#define VXL_TOOL_PATH_BYTES 4096
+vx_status vxl_write_caches(const char *directory, int directory_fd, const struct vxl_codes *codes, struct vx_box *box,
+                           struct vx_error *error);
 
 /* Hash of the guest that a file (ELF, or .vxc) holds. */
 vx_status vxl_guest_hash(const char *path, uint64_t hash[2], struct vx_error *error);
