@@ -94,10 +94,54 @@ static void sync_directory(const char *path)
     close(fd);
 }
 
+/*
+ * Give a nameless file the hidden name that belongs to path, then that of path. A process that is
+ * killed leaves nothing, or between the two steps a whole file that the next writer removes. Another one
+ * at the same time may take away the hidden name, also by making its whole file the one of this name.
+ */
+static bool name_file(int fd, const char *path)
+{
+    char self[40], name[PATH_MAX];
+    size_t length = directory_length(path);
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    if (snprintf(name, sizeof name, "%.*s.%s.new", (int)length, path, path + length) >= (int)sizeof name)
+        return false;
+    for (int i = 0; i < NAME_TRIES; i++) {
+        if (linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW) != 0) {
+            if (errno != EEXIST || (unlink(name) != 0 && errno != ENOENT))
+                return false;
+        } else if (rename(name, path) == 0) {
+            return true;
+        } else if (errno != ENOENT) {
+            unlink(name);
+            return false;
+        }
+    }
+    return false;
+}
+
+/* Through a file without a name. False: not possible here, nothing has happened. */
+static bool replace_nameless(const char *path, const void *bytes, size_t size)
+{
+    char directory[PATH_MAX];
+    size_t length = directory_length(path);
+    snprintf(directory, sizeof directory, "%.*s", length ? (int)length : 1, length ? path : ".");
+    int fd = open(directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return false;
+    bool is_good = write_all(fd, bytes, size) && fsync(fd) == 0 && name_file(fd, path);
+    close(fd);
+    if (is_good)
+        sync_directory(path);
+    return is_good;
+}
+
 static vx_status replace_file(const char *path, const void *bytes, size_t size,
                               struct vx_error *error)
 {
     char name[PATH_MAX];
+    if (replace_nameless(path, bytes, size))
+        return vxi_succeed(error);
     int fd = open_temporary(path, name);
     if (fd < 0)
         return fail_errno(error, "cannot create a temporary file");
