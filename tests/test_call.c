@@ -14,8 +14,15 @@
 static char logged[64];
 static uint32_t nested_status, deepest;
 
+static vx_gaddr rewrite_at; /* host_add changes the guest's code here, to what it was */
+
 static enum vx_host_result host_add(struct vx_box *box, void *context, const union vx_value *args, union vx_value *result)
 {
+    uint8_t byte;
+    if (rewrite_at) {
+        CU_ASSERT_EQUAL(vx_box_read(box, rewrite_at, &byte, 1), VX_OK);
+        CU_ASSERT_EQUAL(vx_box_poke(box, rewrite_at, &byte, 1), VX_OK);
+    }
     result->i32 = args[0].i32 + args[1].i32;
     return VX_HOST_DONE;
 }
@@ -214,6 +221,33 @@ static void test_nesting(void)
     vx_box_free(box);
 }
 
+
+/* A host function drops the code that it returns to: from the cache, translated, and below nested calls. */
+static void test_code_changes(void)
+{
+    struct vx_error error;
+    for (int cached = 0; cached < 2; cached++) {
+        struct vx_image *own = plugin_image(cached ? PLUGIN("calls.so.vxc") : PLUGIN("calls.so"), functions, FUNCTION_COUNT);
+        struct vx_box *box = plugin_box(own);
+        CU_ASSERT_EQUAL(vx_image_cache_status(own, &error), cached ? VX_OK : VX_ERR_NOT_FOUND);
+        vx_box_set_user(box, own);
+        CU_ASSERT_EQUAL(vx_image_export(own, "call_add_often", &rewrite_at), VX_OK);
+        CU_ASSERT_EQUAL(call(own, box, "call_add", "i(ii)", ARGS(I(2), I(3))).i32, 6);
+        CU_ASSERT_EQUAL(call(own, box, "call_add_often", "i(i)", ARGS(I(100))).i32, 4950);
+        nested.name = "call_add_often";
+        nested.signature = "i(i)";
+        nested.args[0].i32 = 10;
+        for (int i = 0; i < 3; i++) {
+            CU_ASSERT_EQUAL(call(own, box, "call_nest", "i(i)", ARGS(I(-2))).i32, 1235);
+            CU_ASSERT_EQUAL(nested.status, VX_OK);
+            CU_ASSERT_EQUAL(nested.result.i32, 45);
+        }
+        rewrite_at = 0;
+        CU_ASSERT_EQUAL(call(own, box, "call_nest", "i(i)", ARGS(I(900))).i32, 901);
+        vx_box_free(box);
+        vx_image_close(own);
+    }
+}
 
 /* ---- traps ---- */
 
@@ -537,6 +571,7 @@ int main(void)
     CU_add_test(suite, "host functions", test_host_functions);
     CU_add_test(suite, "initialisation", test_initialisation);
     CU_add_test(suite, "nesting", test_nesting);
+    CU_add_test(suite, "code goes away under a host function", test_code_changes);
     CU_add_test(suite, "traps", test_traps);
     CU_add_test(suite, "traps below a host function", test_nested_traps);
     CU_add_test(suite, "go on after a trap", test_resume);

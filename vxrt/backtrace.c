@@ -13,7 +13,9 @@ static bool find_in(const struct vxe_elf *elf, bool dynamic, vx_gaddr addr, stru
     struct vxe_symbol symbol;
     bool has_one = false;
     for (uint32_t i = 0; vxe_symbol(elf, dynamic, i, &symbol); i++) {
-        bool is_code = symbol.type == STT_FUNC || symbol.type == STT_GNU_IFUNC || symbol.type == STT_NOTYPE;
+        /* Local ones without a type are labels inside functions. */
+        bool is_code = symbol.type == STT_FUNC || symbol.type == STT_GNU_IFUNC ||
+                       (symbol.type == STT_NOTYPE && symbol.binding != STB_LOCAL);
         if (!symbol.defined || !is_code || !symbol.name[0] || symbol.value > addr ||
             (symbol.size && addr - symbol.value >= symbol.size) || (has_one && symbol.value <= best->value))
             continue;
