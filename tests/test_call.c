@@ -65,10 +65,12 @@ static enum vx_host_result host_sum(struct vx_box *box, void *context, const uni
     return VX_HOST_DONE;
 }
 
+static enum vx_host_result host_log_busy(struct vx_box *box);
+
 static enum vx_host_result host_log(struct vx_box *box, void *context, const union vx_value *args, union vx_value *result)
 {
     CU_ASSERT_EQUAL(vx_box_read_string(box, args[0].ptr, logged, sizeof logged), VX_OK);
-    return VX_HOST_DONE;
+    return host_log_busy(box);
 }
 
 /* What a nested call does, and what its host function makes of a trap. */
@@ -132,6 +134,18 @@ static enum vx_host_result host_dirty(struct vx_box *box, void *context, const u
                      "fldt %1\n\tfldt %2\n\tfldt %1\n\tfldt %2\n\tfldt %1\n\tfldt %2\n\tfldt %1\n\tfldt %2\n\t"
                      "fmulp\n\tfcompp\n\tfstp %%st(0)\n\tfstp %%st(0)\n\tfstp %%st(0)\n\tfstp %%st(0)\n\tfstp %%st(0)\n\t"
                      : : "m"(secret), "m"(big), "m"(small) : "memory");
+    return VX_HOST_DONE;
+}
+
+/* What a host function may not do with the box that called it. */
+static enum vx_host_result host_log_busy(struct vx_box *box)
+{
+    struct vx_trap trap;
+    CU_ASSERT_EQUAL(vx_box_free(box), VX_ERR_BUSY);
+    CU_ASSERT_EQUAL(vx_box_run(box, &trap), VX_ERR_BUSY);
+    CU_ASSERT_EQUAL(vx_box_start(box, NULL, &trap), VX_ERR_BUSY);
+    CU_ASSERT_EQUAL(vx_box_set_time_limit(box, 1), VX_ERR_BUSY);
+    CU_ASSERT_EQUAL(vx_box_resume(box, NULL, NULL, &trap), VX_ERR_ARGUMENT);
     return VX_HOST_DONE;
 }
 
@@ -477,6 +491,35 @@ static void test_backtrace(void)
     vx_box_free(box);
 }
 
+static void *spin_in_thread(void *box)
+{
+    struct vx_func func = export_of(image, "spin_host", "v()");
+    struct vx_trap trap;
+    CU_ASSERT_EQUAL(vx_box_call(box, &func, NULL, NULL, &trap), VX_ERR_TRAP);
+    CU_ASSERT_EQUAL(trap.kind, VX_TRAP_STOPPED);
+    return NULL;
+}
+
+/* A box that another thread runs, mostly in host functions. */
+static void test_busy(void)
+{
+    struct vx_box *box = new_box();
+    struct vx_func func = export_of(image, "add", "i(ii)");
+    struct vx_trap trap;
+    pthread_t thread;
+    CU_ASSERT_EQUAL(pthread_create(&thread, NULL, spin_in_thread, box), 0);
+    nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+    for (int i = 0; i < 1000; i++) {
+        CU_ASSERT_EQUAL(vx_box_call(box, &func, ARGS(I(1), I(2)), NULL, &trap), VX_ERR_BUSY);
+        CU_ASSERT_EQUAL(vx_box_resume(box, NULL, NULL, &trap), VX_ERR_BUSY);
+        CU_ASSERT_EQUAL(vx_box_free(box), VX_ERR_BUSY);
+    }
+    vx_box_interrupt(box);
+    pthread_join(thread, NULL);
+    CU_ASSERT_EQUAL(call(image, box, "add", "i(ii)", ARGS(I(1), I(2))).i32, 3);
+    CU_ASSERT_EQUAL(vx_box_free(box), VX_OK);
+}
+
 /* ---- state at the crossing ---- */
 
 struct seen {
@@ -577,6 +620,7 @@ int main(void)
     CU_add_test(suite, "go on after a trap", test_resume);
     CU_add_test(suite, "suspend", test_suspend);
     CU_add_test(suite, "backtrace", test_backtrace);
+    CU_add_test(suite, "busy", test_busy);
     CU_add_test(suite, "nothing of the host shows", test_nothing_shows);
     CU_add_test(suite, "control words and flags", test_control);
     CU_basic_run_tests();

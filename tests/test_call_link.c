@@ -342,10 +342,86 @@ static void test_starting(void)
     vx_image_close(image);
 }
 
-int main(void)
+/* ---- hostile files ---- */
+
+static uint8_t *read_whole(const char *path, size_t *size)
+{
+    FILE *in = fopen(path, "rb");
+    uint8_t *bytes = malloc(1 << 22);
+    CU_ASSERT_TRUE_FATAL(in && bytes);
+    *size = fread(bytes, 1, 1 << 22, in);
+    fclose(in);
+    return bytes;
+}
+
+/* Whatever it says: open, list, link, start, call everything. Each step may refuse; nothing may break. */
+static void use_mutant(const uint8_t *bytes, size_t size, const struct vx_link *link, unsigned *linked, unsigned *called)
+{
+    struct vx_image *image;
+    struct vx_error error;
+    struct vx_symbol symbol;
+    struct vx_box *box;
+    struct vx_frame frames[8];
+    struct vx_box_options options = { .size = sizeof options, .max_memory = 64 << 20 };
+    if (vx_image_open_memory(bytes, size, "mutant", NULL, &image, &error) != VX_OK)
+        return;
+    for (size_t i = 0; i < 100 && vx_image_export_at(image, i, &symbol); i++)
+        vx_image_symbol_at(image, symbol.address, &symbol);
+    for (size_t i = 0; i < 100 && vx_image_import_at(image, i, &symbol); i++)
+        ;
+    if (vx_image_link(image, link, &error) == VX_OK && vx_box_new(image, &options, &box, &error) == VX_OK) {
+        ++*linked;
+        vx_box_set_time_limit(box, 5000000);
+        vx_box_start(box, NULL, NULL);
+        for (size_t i = 0; i < 60 && vx_image_export_at(image, i, &symbol); i++) {
+            struct vx_func func;
+            vx_box_set_time_limit(box, 1000000);
+            CU_ASSERT_EQUAL(vx_func_make(&func, symbol.address, i % 2 ? "i(ii)" : "d(dp)"), VX_OK);
+            *called += vx_box_call(box, &func, ARGS(I(1), I(2)), NULL, NULL) == VX_OK;
+            vx_box_backtrace(box, frames, 8);
+        }
+        vx_box_free(box);
+    }
+    vx_image_close(image);
+}
+
+static void mutants(const char *path, unsigned rounds)
+{
+    static const struct vx_host_function functions[] = { { "host_add", "i(ii)", never, NULL },
+                                                         { "host_double", "d(d)", never, NULL } };
+    const struct vx_link link = { .size = sizeof link, .functions = functions, .function_count = 2, .allow_missing = true };
+    unsigned linked = 0, called = 0;
+    size_t size;
+    uint8_t *bytes = read_whole(path, &size), *copy = malloc(size);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(copy);
+    for (unsigned n = 0; n < rounds; n++) {
+        memcpy(copy, bytes, size);
+        /* Mostly the headers and tables in front. */
+        for (unsigned k = 1 + n % 8; k > 0; k--) {
+            size_t at = random_u64() % (n % 4 ? (size < 0x1000 ? size : 0x1000) : size);
+            uint64_t how = random_u64();
+            copy[at] = how & 1 ? (uint8_t)(how >> 8) : copy[at] ^ (uint8_t)(1u << (how >> 8) % 8);
+        }
+        use_mutant(copy, size, &link, &linked, &called);
+    }
+    CU_ASSERT_TRUE(linked > 0 && called > 0);
+    free(bytes);
+    free(copy);
+}
+
+static void test_mutants(void)
+{
+    mutants(PLUGIN("calls.so"), 600);
+    mutants(PLUGIN("program_pie"), 60);
+}
+
+/* test_call_link [SEED] */
+int main(int argc, char **argv)
 {
     if (!has_plugins())
         return SKIPPED;
+    if (argc > 1)
+        seed = strtoull(argv[1], NULL, 0) | 1;
     CU_initialize_registry();
     CU_pSuite suite = CU_add_suite("call_link", NULL, NULL);
     CU_add_test(suite, "signatures", test_signatures);
@@ -354,6 +430,7 @@ int main(void)
     CU_add_test(suite, "starting", test_starting);
     CU_add_test(suite, "random signatures", test_random_calls);
     CU_add_test(suite, "random host functions", test_random_host_functions);
+    CU_add_test(suite, "mutants", test_mutants);
     CU_basic_run_tests();
     unsigned failures = CU_get_number_of_failures();
     CU_cleanup_registry();

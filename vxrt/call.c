@@ -99,6 +99,21 @@ static void set_return_stack(struct vx_box *box, uint64_t rsp, uint32_t epoch)
     box->ctx->rsp = epoch == box->return_epoch ? rsp : box->ctx->rsp_top;
 }
 
+static void release(struct vx_box *box, const struct vxi_frame *frame)
+{
+    struct vxi_context *ctx = box->ctx;
+    if (frame->level == 0) {
+        vxi_end(box);
+        return;
+    }
+    box->calls.level = frame->level;
+    set_return_stack(box, frame->rsp, frame->epoch);
+    ctx->is_float = frame->is_float;
+    ctx->host_mxcsr = frame->host_mxcsr;
+    ctx->host_control = frame->host_control;
+    box->calls.in_host = true;
+}
+
 /* The calling thread may use the box: it is free, or this is a host function that it runs. */
 static vx_status claim(struct vx_box *box, struct vxi_frame *frame)
 {
@@ -121,27 +136,15 @@ static vx_status claim(struct vx_box *box, struct vxi_frame *frame)
     }
     box->is_exact = false;
     box->force_single = false;
-    return VX_OK;
+    if (calls->base)
+        return VX_OK;
+    release(box, frame); /* not started */
+    return VX_ERR_ARGUMENT;
 }
 
-static void release(struct vx_box *box, const struct vxi_frame *frame)
-{
-    struct vxi_context *ctx = box->ctx;
-    if (frame->level == 0) {
-        vxi_end(box);
-        return;
-    }
-    box->calls.level = frame->level;
-    set_return_stack(box, frame->rsp, frame->epoch);
-    ctx->is_float = frame->is_float;
-    ctx->host_mxcsr = frame->host_mxcsr;
-    ctx->host_control = frame->host_control;
-    box->calls.in_host = true;
-}
-
-/* The call came back, or trapped. */
-static vx_status finish(struct vx_box *box, const struct vxi_frame *frame, bool is_done, union vx_value *result,
-                        struct vx_trap *trap)
+/* The call came back, or trapped. One that has not begun cannot go on. */
+static vx_status finish(struct vx_box *box, const struct vxi_frame *frame, bool is_done, bool has_begun,
+                        union vx_value *result, struct vx_trap *trap)
 {
     struct vxi_context *ctx = box->ctx;
     /* A callee may pop its arguments (structures returned in memory; stdcall). */
@@ -158,7 +161,7 @@ static vx_status finish(struct vx_box *box, const struct vxi_frame *frame, bool 
     }
     trap->eip = ctx->regs.eip;
     box->stats.traps++;
-    if (!box->calls.is_passed_on)
+    if (has_begun && !box->calls.is_passed_on)
         keep_stopped(box, frame, trap->kind == VX_TRAP_SUSPENDED);
     box->calls.is_passed_on = false;
     if (frame->level) {
@@ -197,46 +200,60 @@ static bool run_call(struct vx_box *box, struct vx_trap *trap)
     return reason == VXI_EXIT_DONE || vxi_run(box, vxi_came_out(box, reason, trap), trap);
 }
 
+/* Where the call's own stack begins: below a host function, below the frame that stands for it. */
+static vx_gaddr frame_top(const struct vx_box *box, const struct vxi_frame *frame)
+{
+    return box->calls.base - (frame->level ? 4 : 0);
+}
+
+/* Registers and frame of a call that is about to begin. */
+static void place_call(struct vx_box *box, const struct vx_func *func, uint32_t argument_bytes, struct vxi_frame *frame)
+{
+    struct vxi_context *ctx = box->ctx;
+    if (box->calls.stopped)
+        vxi_stopped_drop(box, frame->level, false);
+    frame->argument_bytes = argument_bytes;
+    frame->result = func->result;
+    frame->esp = ((frame_top(box, frame) - argument_bytes) & ~(STACK_ALIGN - 1)) - 4;
+    if (frame->level == 0) {
+        /* Frame pointers end here; below a host function they go on, as if it had a frame in the guest. */
+        ctx->regs.ebx = ctx->regs.ebp = ctx->regs.esi = ctx->regs.edi = 0;
+        if (!box->calls.stopped)
+            ctx->rsp = ctx->rsp_top;
+    } else {
+        ctx->regs = frame->regs; /* not those of a nested call that trapped before */
+    }
+    ctx->is_float = float_kind(func->result);
+    ctx->regs.esp = frame->esp;
+    ctx->regs.eip = func->address;
+    ctx->regs.eflags = ctx->kept_flags | VXI_EFLAGS_FIXED;
+}
+
 vx_status vx_box_call(struct vx_box *box, const struct vx_func *func, const union vx_value *args,
                       union vx_value *result, struct vx_trap *trap)
 {
     struct vx_trap unwanted;
     struct vxi_frame frame;
     uint32_t words[MAX_WORDS];
-    bool is_done = false;
     if (!trap)
         trap = &unwanted;
     if (!box || !func || (func->argument_count && !args) || func->argument_count > VX_MAX_ARGUMENTS)
         return VX_ERR_ARGUMENT;
-    vx_status status = box->calls.base ? claim(box, &frame) : VX_ERR_ARGUMENT;
+    vx_status status = claim(box, &frame);
     if (status != VX_OK)
         return status;
-    struct vxi_context *ctx = box->ctx;
     *trap = (struct vx_trap){ 0 };
-    if (box->calls.stopped)
-        vxi_stopped_drop(box, frame.level, false);
     uint32_t count = marshal(func, args, words);
-    frame.argument_bytes = 4 * (count - 1);
-    frame.result = func->result;
-    vx_gaddr top = box->calls.base - (frame.level ? 4 : 0);
-    frame.esp = ((top - frame.argument_bytes) & ~(STACK_ALIGN - 1)) - 4;
-    if (frame.level == 0) {
-        /* Frame pointers end here; below a host function they go on, as if it had a frame in the guest. */
-        ctx->regs.ebx = ctx->regs.ebp = ctx->regs.esi = ctx->regs.edi = 0;
-        if (!box->calls.stopped)
-            ctx->rsp = ctx->rsp_top;
-    } else {
-        ctx->regs = frame.regs; /* not those of a nested call that trapped before */
-    }
-    ctx->is_float = float_kind(func->result);
-    ctx->regs.esp = frame.esp;
-    ctx->regs.eip = func->address;
-    ctx->regs.eflags = ctx->kept_flags | VXI_EFLAGS_FIXED;
+    place_call(box, func, 4 * (count - 1), &frame);
+    vx_gaddr top = frame_top(box, &frame);
+    bool has_begun = false, is_done = false;
     if (frame.level >= box->calls.max_level)
         trap->kind = VX_TRAP_NESTING;
-    else if (put_words(box, frame.esp, words, count, trap) && (!frame.level || push_frame(box, top, trap)))
+    else
+        has_begun = put_words(box, frame.esp, words, count, trap) && (!frame.level || push_frame(box, top, trap));
+    if (has_begun)
         is_done = run_call(box, trap);
-    status = finish(box, &frame, is_done, result, trap);
+    status = finish(box, &frame, is_done, has_begun, result, trap);
     release(box, &frame);
     return status;
 }
@@ -270,7 +287,7 @@ vx_status vx_box_resume(struct vx_box *box, const union vx_value *value, union v
     bool is_suspended, is_done = false;
     if (!trap)
         trap = &unwanted;
-    vx_status status = box && box->calls.base ? claim(box, &frame) : VX_ERR_ARGUMENT;
+    vx_status status = box ? claim(box, &frame) : VX_ERR_ARGUMENT;
     if (status != VX_OK)
         return status;
     *trap = (struct vx_trap){ 0 };
@@ -283,7 +300,7 @@ vx_status vx_box_resume(struct vx_box *box, const union vx_value *value, union v
     box->ctx->is_float = float_kind(frame.result);
     if (!vxi_is_stopped(box, trap) && (!is_suspended || vxi_host_return(box, value ? value : &zero, trap)))
         is_done = vxi_run(box, vxi_resolve(box, false, trap), trap);
-    status = finish(box, &frame, is_done, result, trap);
+    status = finish(box, &frame, is_done, true, result, trap);
     release(box, &frame);
     return status;
 }

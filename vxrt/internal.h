@@ -162,7 +162,7 @@ struct vxi_import {
 /* Start with a zeroed walk. */
 struct vxi_import_walk {
     uint32_t index;
-    bool in_slots;
+    bool in_slots, is_dynamic;
 };
 
 struct vxi_link {

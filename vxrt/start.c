@@ -179,7 +179,7 @@ vx_status vx_box_start(struct vx_box *box, const struct vx_start *options, struc
         return VX_ERR_ARGUMENT;
     if (!options)
         options = &defaults;
-    if (box->calls.base || atomic_load(&box->is_running))
+    if (atomic_load(&box->is_running) || box->calls.base)
         return VX_ERR_BUSY;
     const struct vxe_elf *elf = box->image ? &box->image->elf : NULL;
     if (options->stack_bytes > MAX_STACK_BYTES ||

@@ -68,9 +68,8 @@ bool vxi_import(const struct vx_image *image, struct vxi_import_walk *walk, stru
         return true;
     }
     if (!walk->in_slots)
-        *walk = (struct vxi_import_walk){ .in_slots = true };
-    bool dynamic = uses_dynamic(elf);
-    for (; vxe_symbol(elf, dynamic, walk->index, &symbol); walk->index++) {
+        *walk = (struct vxi_import_walk){ .in_slots = true, .is_dynamic = uses_dynamic(elf) };
+    for (; vxe_symbol(elf, walk->is_dynamic, walk->index, &symbol); walk->index++) {
         if (!is_slot(&symbol) || symbol.type != STT_OBJECT)
             continue;
         walk->index++;

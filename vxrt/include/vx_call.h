@@ -13,8 +13,11 @@
  *     vx_func_make(&add, address, "i(ii)");
  *     vx_box_call(box, &add, (union vx_value[]){ { .i32 = 2 }, { .i32 = 3 } }, &sum, &trap);
  *
- * docs/abi.md says what a plug-in may rely on. Threads: as in vxrt.h; vx_func is plain data. The functions here that
- * take a box may also be called by a host function on the thread that runs the box, where that is said.
+ * docs/abi.md says what a plug-in may rely on.
+ *
+ * Threads: as in vxrt.h; vx_func is plain data. A host function runs on the thread that runs the box, and may use that box by
+ * vx_box_call, vx_box_resume, vx_box_backtrace and the functions for memory and registers; the others report
+ * VX_ERR_BUSY. Nothing here may be called from a signal handler.
  */
 #ifndef VX_CALL_H
 #define VX_CALL_H
