@@ -316,6 +316,11 @@ class Guests(unittest.TestCase):
         self.compare("step")
         self.compare("step", "--no-cache")
 
+    def test_rewritten_code(self):
+        self.compare("rewrite", "--no-cache")
+        subprocess.run([VXC, "compile", "-o", path("rewrite.vxc"), path("rewrite")], check=True)
+        self.compare("rewrite", "--cache", path("rewrite.vxc"))
+
     def test_random_calls(self):
         """Random system calls end the guest at worst: a negative code would be vxrun's own crash."""
         self.assertTrue(compile_guest("random"))

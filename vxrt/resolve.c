@@ -158,7 +158,9 @@ static enum vxi_next run_single(struct vx_box *box, struct vx_trap *trap)
 /* Pages that are rewritten all the time get another chance now and then. */
 static bool is_hot(struct vx_box *box, vx_gaddr eip)
 {
-    if (!(box->pages[eip / VX_PAGE_BYTES] & VXI_PAGE_HOT))
+    /* An instruction may reach into the page behind. */
+    vx_gaddr end = eip + (MAX_INSN_BYTES - 1);
+    if (!((box->pages[eip / VX_PAGE_BYTES] | box->pages[end / VX_PAGE_BYTES]) & VXI_PAGE_HOT))
         return false;
     if (box->hot_left > 0) {
         box->hot_left--;
