@@ -156,6 +156,8 @@ static vx_status read_phdrs(struct vxe_elf *elf, const struct header *h, Elf32_P
             wrong = set_interp(elf, &p);
         else if (p.p_type == PT_TLS)
             wrong = set_tls(elf, &p);
+        else if (p.p_type == PT_GNU_EH_FRAME)
+            elf->eh_frame_hdr = p.p_vaddr;
         else if (p.p_type == PT_GNU_STACK)
             elf->exec_stack = p.p_flags & PF_X;
         else if (p.p_type == PT_DYNAMIC && !dynamic->p_type)

@@ -55,6 +55,7 @@ struct vxe_elf {
     uint16_t phdr_count;
     vx_gaddr tls_addr;    /* PT_TLS, 0 sizes if none */
     uint32_t tls_file_size, tls_mem_size, tls_align;
+    vx_gaddr eh_frame_hdr; /* PT_GNU_EH_FRAME, 0 if none */
     bool exec_stack;      /* PT_GNU_STACK asks for an executable stack (or is missing) */
     vx_gaddr low, high;   /* page-rounded address range of all segments [low, high) ; high may be 0 for 2^32 */
     /* private to the reader */

@@ -469,7 +469,7 @@ static void check_frames(struct vx_box *box, const char *const *names, size_t co
     }
 }
 
-static void test_backtrace(void)
+static void check_backtraces(void)
 {
     static const char *const faulting[] = { "frame_inner", "frame_middle", "frame_outer", NULL };
     static const char *const failing[] = { "host_fail", "frame_host", NULL };
@@ -489,6 +489,19 @@ static void test_backtrace(void)
     call_trap(image, box, "frame_nest", "i()", NULL, VX_TRAP_PAGE);
     check_frames(box, nesting, 6);
     vx_box_free(box);
+}
+
+/* By .eh_frame, or where a plug-in has none by frame pointers. */
+static void test_backtrace(void)
+{
+    static const char *const paths[] = { PLUGIN("calls.so"), PLUGIN("calls_framed.so") };
+    struct vx_image *shared = image;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        image = plugin_image(paths[i], functions, FUNCTION_COUNT);
+        check_backtraces();
+        vx_image_close(image);
+    }
+    image = shared;
 }
 
 static void *spin_in_thread(void *box)

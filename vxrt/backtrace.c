@@ -1,11 +1,13 @@
 /*
- * Where the guest was, in guest terms: symbols, and the callers by frame pointers.
+ * Where the guest was, in guest terms: symbols, and the callers by .eh_frame or frame pointers.
  *
  * All of it is the guest's word: the walk reads guest memory with the usual checks, goes up only, and ends.
  */
 #include <elf.h>
+#include <string.h>
 
 #include "vxrt/internal.h"
+#include "vxrt/unwind.h"
 
 /* The last function symbol at or below `addr` (before load bias) that covers it. */
 static bool find_in(const struct vxe_elf *elf, bool dynamic, vx_gaddr addr, struct vxe_symbol *best)
@@ -63,26 +65,48 @@ static void describe(const struct vx_box *box, vx_gaddr address, bool is_return,
     frame->offset = address - symbol.address;
 }
 
+enum { ESP = 4, EBP = 5, EIP = 8 };
+
+/* To the caller by frame pointer: also where the host called (call.c puts such a frame there). */
+static bool follow_frame(struct vx_box *box, uint32_t *r)
+{
+    uint32_t words[2];
+    if (r[EBP] < r[ESP] || r[EBP] % 4 || vx_box_read(box, r[EBP], words, sizeof words) != VX_OK)
+        return false;
+    r[ESP] = r[EBP] + 8;
+    r[EBP] = words[0];
+    r[EIP] = words[1];
+    return true;
+}
+
+/* To the caller. */
+static bool step(struct vx_box *box, uint32_t *r, bool is_return)
+{
+    uint32_t before[9];
+    memcpy(before, r, sizeof before);
+    if (r[EIP] == VX_GATE_RETURN)
+        return follow_frame(box, r);
+    if (!vxi_is_exec(box, r[EIP]) && !is_return) {
+        /* At an import, or after a jump to nowhere: the caller is what esp points to. */
+        r[ESP] += 4;
+        return vx_box_read(box, before[ESP], &r[EIP], 4) == VX_OK;
+    }
+    if (vxi_unwind(box, r, is_return))
+        return true;
+    memcpy(r, before, sizeof before);
+    return follow_frame(box, r);
+}
+
 size_t vx_box_backtrace(struct vx_box *box, struct vx_frame *frames, size_t capacity)
 {
     if (!box || !frames || capacity == 0)
         return 0;
     const struct vx_regs *regs = &box->ctx->regs;
-    vx_gaddr ebp = regs->ebp, low = regs->esp;
+    uint32_t r[9] = { regs->eax, regs->ecx, regs->edx, regs->ebx, regs->esp, regs->ebp, regs->esi, regs->edi, regs->eip };
     size_t count = 0;
-    describe(box, regs->eip, false, &frames[count++]);
-    /* At an import or a place that is no code, the caller is what esp points to. */
-    uint32_t caller;
-    bool has_no_frame = !vxi_is_exec(box, regs->eip);
-    if (has_no_frame && count < capacity && vx_box_read(box, regs->esp, &caller, sizeof caller) == VX_OK)
-        describe(box, caller, true, &frames[count++]);
-    while (count < capacity && ebp >= low && ebp % 4 == 0) {
-        uint32_t words[2];
-        if (vx_box_read(box, ebp, words, sizeof words) != VX_OK)
-            break;
-        describe(box, words[1], true, &frames[count++]);
-        low = ebp + 8;
-        ebp = words[0];
+    describe(box, r[EIP], false, &frames[count++]);
+    while (count < capacity && step(box, r, count > 1)) {
+        describe(box, r[EIP], true, &frames[count++]);
     }
     return count;
 }

@@ -189,8 +189,8 @@ struct vx_frame {
 };
 /*
  * Where the box stopped and by which calls it got there, the innermost first. Writes at most `capacity` entries and
- * returns how many. The first is exact, the others are found by frame pointers: a guest built with
- * -fomit-frame-pointer (gcc -O2 does) shows only part of them, and nothing in them is to be trusted.
+ * returns how many. The first is exact; the others are found by the file's .eh_frame, which compilers write unless told not to, and
+ * by frame pointers where it has nothing. They are what the guest says: right for a guest that does not lie.
  */
 size_t vx_box_backtrace(struct vx_box *box, struct vx_frame *frames, size_t capacity);
 
