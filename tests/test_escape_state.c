@@ -12,6 +12,8 @@
 
 /* TF DF IOPL NT RF VM AC VIF VIP */
 #define SYSTEM_FLAGS 0x1f7500u
+/* Long enough to reach the loop on a busy machine. */
+#define LIMIT_NS 100000000u
 
 /* ---- flags and floating-point control -------------------------------- */
 
@@ -93,7 +95,7 @@ static void check_ending(const struct ending *e, uint32_t mxcsr, uint16_t contro
     CU_ASSERT_EQUAL(vx_box_write(box, DATA, &guest_mxcsr, 4), VX_OK);
     CU_ASSERT_EQUAL(vx_box_write(box, DATA + 4, &guest_control, 2), VX_OK);
     if (e->is_timed)
-        vx_box_set_time_limit(box, 3000000);
+        vx_box_set_time_limit(box, LIMIT_NS);
     __asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(mxcsr), "m"(control));
     vx_status status = vx_box_run(box, &trap);
     struct host_state s = host_state();
@@ -135,13 +137,13 @@ GUEST(one_flag, "popfl\n pushfl\n popl %eax\n int $0x80\n");
 static void test_each_flag(void)
 {
     for (int bit = 0; bit < 32; bit++) {
+        if (bit == 8) /* single-step is its own test */
+            continue;
         struct vx_box *box = BOX(one_flag);
         struct vx_regs regs;
         struct vx_trap trap;
         uint32_t value = 1u << bit | 2;
         uint64_t flags;
-        if (bit == 8) /* single-step is its own test */
-            continue;
         vx_box_get_regs(box, &regs);
         regs.esp = DATA;
         vx_box_set_regs(box, &regs);
