@@ -94,7 +94,7 @@ vx_status vxf_read_guest(const struct vxf_file *file, void *dst, struct vx_error
     if (!vxf_has_guest(file))
         return vxi_fail(error, VX_ERR_VXC_NO_GUEST, 0, "the cache was made without its guest");
     const struct vxf_section_info *info = &file->sections[VXI_GUEST];
-    struct vxi_blocks blocks;
+    struct vxi_blocks blocks = {0};
     uint8_t *owned;
     const uint8_t *table = vxi_file_bytes(file, info->offset, vxi_block_count(info->plain_bytes) * 4, &owned);
     vx_status status = table ? vxi_blocks_open(info, table, &blocks, error)

@@ -170,7 +170,7 @@ static enum vxv_rule compare(struct scan *s)
 /* Only for the message: where is the branch whose target compare() found bad. */
 static void find_branch(struct scan *s)
 {
-    struct scan again = {.input = s->input, .boundaries = s->targets, .known = s->boundaries};
+    struct scan again = {.input = s->input, .boundaries = s->targets, .targets = s->targets, .known = s->boundaries};
 
     (void)scan(&again);
     s->at = again.at;
