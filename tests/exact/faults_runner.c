@@ -14,7 +14,6 @@ typedef unsigned char u8;
 #define PAGES 4
 #define PAGE 4096u
 #define FAULT_LIMIT 12
-#define EFLAGS_RF 0x10000u
 
 struct test_case {
     u32 code, end;
@@ -186,7 +185,7 @@ static void handler(int signal, const u32 *info, struct ucontext *uc)
     record.cr2 = c->cr2;
     copy(record.regs, regs, sizeof regs);
     record.eip = c->eip;
-    record.eflags = c->eflags & ~EFLAGS_RF;
+    record.eflags = c->eflags;
     record.segments = (c->es & 0xffff) * 3 + (c->ds & 0xffff) * 5 + (c->fs & 0xffff) * 7 + (c->gs & 0xffff) * 11;
     record.control = c->fp->control & 0xffff;
     record.status = c->fp->status & 0xffff;

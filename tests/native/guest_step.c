@@ -12,7 +12,7 @@
 
 #define FLAG_TF 0x100
 #define MOST 4000
-#define SHOWN_FLAGS 0x4cd5 /* CF PF AF ZF SF DF OF NT */
+#define SHOWN_FLAGS 0x14cd5 /* CF PF AF ZF SF DF OF NT RF */
 
 struct step {
     uint32_t eip, eax, ecx, edx, ebx, esp, esi, edi, eflags, address;

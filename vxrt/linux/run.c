@@ -13,6 +13,7 @@
 /* Signal codes of <asm-generic/siginfo.h>, and page fault error bits (SDM vol. 3, 4.7). */
 enum { ERR_PRESENT = 1, ERR_WRITE = 2, ERR_USER = 4, ERR_FETCH = 16 };
 #define KERNEL_CODE 0x80
+#define FLAG_RF 0x10000u
 
 struct fault {
     int signal;
@@ -104,6 +105,9 @@ static void signal_fault(struct vxl_proc *p, const struct vx_trap *trap)
 {
     struct fault fault = fault_of(p, trap);
     struct abi32_siginfo info = {.signo = fault.signal, .code = fault.code, .u.addr = fault.addr};
+    /* The processor sets RF in what it saves at a fault, not at a trap. */
+    if (fault.trapno != 1 && fault.trapno != 3 && fault.trapno != 4)
+        p->regs.eflags |= FLAG_RF;
     p->last_trapno = fault.trapno;
     p->last_err = fault.err;
     vxl_force(p, trap, fault.signal, &info);

@@ -12,6 +12,7 @@
 /* What a frame may change: CF PF AF ZF SF TF DF OF AC; not IF, IOPL. */
 #define FLAGS_RESTORED 0x40dd5u
 #define FLAG_TF 0x100u
+#define FLAG_RF 0x10000u
 #define SA_RESTORER_BIT 0x04000000u
 
 /* sigreturn for handlers without a restorer: popl %eax; movl $119,%eax; int $0x80 */
@@ -141,7 +142,7 @@ bool vxl_push_frame(struct vxl_proc *p, int signal, const struct vxl_action *act
     regs->eax = (uint32_t)signal;
     regs->edx = is_rt ? at + (uint32_t)offsetof(struct abi32_rt_sigframe, info) : 0;
     regs->ecx = is_rt ? at + (uint32_t)offsetof(struct abi32_rt_sigframe, uc) : 0;
-    regs->eflags &= ~(FLAG_DF | FLAG_TF);
+    regs->eflags &= ~(FLAG_DF | FLAG_TF | FLAG_RF);
     regs->cs = VXI_SELECTOR_CODE;
     regs->ds = regs->es = regs->ss = VXI_SELECTOR_DATA;
     return true;
