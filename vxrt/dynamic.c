@@ -17,6 +17,8 @@
 #define MERGE_INSNS 60000u
 #define MAX_INSN_BYTES 15u
 #define SINGLE_SLOTS 1024u
+#define READ_FAULT_LIMIT 256u
+#define READ_FAULT_INSNS 4096u
 
 struct vxi_single {
     uint64_t host; /* 0: free */
@@ -105,6 +107,35 @@ static bool has_entry(void *box, vx_gaddr addr)
     return vxi_unit_entry(box, addr) != 0;
 }
 
+/*
+ * Translate, and stand a mapped file that is shorter than its mapping: VX_ERR_IO, and *page is the page without
+ * bytes. What the translator had allocated then is lost.
+ */
+static __attribute__((noinline)) vx_status translate_guarded(const struct vx_box *box, const struct vxt_input *input,
+                                                             struct vxt_output *output, uint32_t *page)
+{
+    struct vxi_reader reader = { .window = box->window };
+    if (sigsetjmp(reader.out, 1)) {
+        *page = reader.page;
+        return VX_ERR_IO;
+    }
+    vxi_reader = &reader;
+    vx_status status = vxt_translate(input, output);
+    vxi_reader = NULL;
+    return status;
+}
+
+/* From now on the page's instructions run one by one, each read when it is its turn. False: this happens too often. */
+static bool leave_out(struct vx_box *box, uint32_t page)
+{
+    if (box->read_faults++ == READ_FAULT_LIMIT || page >= VXI_PAGE_COUNT)
+        return false;
+    box->pages[page] |= VXI_PAGE_HOT;
+    box->hot_left = READ_FAULT_INSNS;
+    vxi_spans_changed(box);
+    return make_spans(box);
+}
+
 /* One unit from these seeds; fewer instructions where it grows too large. */
 static vx_status translate_unit(struct vx_box *box, const vx_gaddr *seeds, size_t count, uint32_t insns, uint32_t *rule)
 {
@@ -115,7 +146,11 @@ static vx_status translate_unit(struct vx_box *box, const vx_gaddr *seeds, size_
                                    .is_known = has_entry, .known_context = box };
         struct vxt_output output;
         struct vxi_unit *unit;
-        status = vxt_translate(&input, &output);
+        uint32_t page;
+        while ((status = translate_guarded(box, &input, &output, &page)) == VX_ERR_IO && leave_out(box, page)) {
+            input.spans = box->spans;
+            input.span_count = box->span_count;
+        }
         if (status != VX_OK)
             continue;
         status = add_output(box, &output, false, &unit, rule);
@@ -183,8 +218,13 @@ vx_status vxi_translate_single(struct vx_box *box, vx_gaddr addr, uint64_t *host
     if (!box->singles)
         return VX_ERR_MEMORY;
     struct vxi_single *single = &box->singles[addr % SINGLE_SLOTS];
-    const uint8_t *bytes = box->window + addr;
-    uint32_t available = bytes_at(box, addr);
+    uint8_t bytes[MAX_INSN_BYTES];
+    uint32_t available = bytes_at(box, addr), in_page = VX_PAGE_BYTES - addr % VX_PAGE_BYTES;
+    if (vx_box_read(box, addr, bytes, available) != VX_OK) {
+        if (available <= in_page || vx_box_read(box, addr, bytes, in_page) != VX_OK)
+            return VX_ERR_IO;
+        available = in_page;
+    }
     if (single->host && single->addr == addr && single->length <= available &&
         memcmp(single->bytes, bytes, single->length) == 0) {
         *host = single->host;

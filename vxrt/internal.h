@@ -10,6 +10,7 @@
 #define VXRT_INTERNAL_H
 
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <time.h>
@@ -277,6 +278,7 @@ struct vx_box {
     struct vxi_single *singles;
     struct vxt_span *spans; /* executable ranges; NULL: to be made */
     size_t span_count;
+    uint32_t read_faults; /* how often the translator met a page without bytes */
     bool force_single;  /* the next instruction runs alone: it stores into its own unit */
     bool is_exact;      /* ctx->entry is in the middle of an instruction's host code */
     uint32_t pending;   /* VXI_INTERRUPT_* taken from ctx->interrupt, not yet served */
@@ -490,6 +492,16 @@ int vxi_thread_id(void);
 void vxi_load_base(uint64_t window);
 extern __thread struct vx_box *vxi_current __attribute__((tls_model("initial-exec")));
 extern __thread const uint8_t *vxi_copy_window __attribute__((tls_model("initial-exec")));
+/*
+ * While the translator reads guest memory: where to go on if a page of a mapped file has no
+ * bytes (any more), and that page. NULL: nobody reads.
+ */
+struct vxi_reader {
+    sigjmp_buf out;
+    const uint8_t *window;
+    uint32_t page;
+};
+extern __thread struct vxi_reader *vxi_reader __attribute__((tls_model("initial-exec")));
 extern const char vxi_signal_mark; /* its address in a SIGURG says that it is ours */
 void vxi_timer_begin(struct vx_box *box);
 void vxi_timer_end(struct vx_box *box);

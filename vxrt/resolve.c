@@ -115,6 +115,14 @@ static enum vxi_next not_cached(struct vx_box *box, struct vx_trap *trap)
     return VXI_NEXT_TRAP;
 }
 
+/* A page of a file without bytes behind it: as for data, it counts as missing. */
+static enum vxi_next no_bytes(const struct vx_box *box, struct vx_trap *trap)
+{
+    fetch_fault(box, box->ctx->regs.eip, trap);
+    trap->is_protection = false;
+    return VXI_NEXT_TRAP;
+}
+
 /* The bytes at eip make no instruction: they end in a page that may not be executed, or something is wrong. */
 static enum vxi_next no_code(const struct vx_box *box, struct vx_trap *trap)
 {
@@ -122,6 +130,24 @@ static enum vxi_next no_code(const struct vx_box *box, struct vx_trap *trap)
     if (next - eip < MAX_INSN_BYTES && !vxi_is_exec(box, next))
         return fetch_fault(box, next, trap);
     return vxi_error_trap(trap, VX_ERR_TRANSLATE, 0);
+}
+
+/* One instruction, made from the bytes that are there now. */
+static enum vxi_next run_single(struct vx_box *box, struct vx_trap *trap)
+{
+    uint32_t rule = 0;
+    uint64_t host = 0;
+    box->force_single = false;
+    if (box->no_dynamic)
+        return not_cached(box, trap);
+    vx_status status = vxi_translate_single(box, box->ctx->regs.eip, &host, &rule);
+    if (status == VX_ERR_IO)
+        return no_bytes(box, trap);
+    if (status == VX_ERR_UNSUPPORTED)
+        return not_cached(box, trap);
+    if (status != VX_OK)
+        return vxi_error_trap(trap, status, rule);
+    return host ? enter_at(box, host, 0) : no_code(box, trap);
 }
 
 static enum vxi_next translate(struct vx_box *box, struct vx_trap *trap)
@@ -136,23 +162,9 @@ static enum vxi_next translate(struct vx_box *box, struct vx_trap *trap)
     if (status != VX_OK)
         return vxi_error_trap(trap, status, rule);
     uint64_t host = vxi_unit_entry(box, eip);
+    if (!host && box->pages[eip / VX_PAGE_BYTES] & VXI_PAGE_HOT) /* since then: the page could not be read */
+        return run_single(box, trap);
     return host ? enter_and_keep(box, host) : no_code(box, trap);
-}
-
-/* One instruction, made from the bytes that are there now. */
-static enum vxi_next run_single(struct vx_box *box, struct vx_trap *trap)
-{
-    uint32_t rule = 0;
-    uint64_t host = 0;
-    box->force_single = false;
-    if (box->no_dynamic)
-        return not_cached(box, trap);
-    vx_status status = vxi_translate_single(box, box->ctx->regs.eip, &host, &rule);
-    if (status == VX_ERR_UNSUPPORTED)
-        return not_cached(box, trap);
-    if (status != VX_OK)
-        return vxi_error_trap(trap, status, rule);
-    return host ? enter_at(box, host, 0) : no_code(box, trap);
 }
 
 /* Pages that are rewritten all the time get another chance now and then. */

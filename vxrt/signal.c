@@ -33,6 +33,7 @@ static vx_status install_status;
 
 const char vxi_signal_mark;
 __thread const uint8_t *vxi_copy_window __attribute__((tls_model("initial-exec")));
+__thread struct vxi_reader *vxi_reader __attribute__((tls_model("initial-exec")));
 
 bool vxi_in_code(const struct vx_box *box, uint64_t rip)
 {
@@ -196,6 +197,18 @@ static bool end_copy(const siginfo_t *info, ucontext_t *uc)
     return true;
 }
 
+/* The translator met such a page: what it has allocated is lost, so this is counted (dynamic.c). */
+static void end_reading(const siginfo_t *info)
+{
+    struct vxi_reader *reader = vxi_reader;
+    uint64_t offset = reader ? (uint64_t)info->si_addr - (uint64_t)reader->window : VXI_WINDOW_BYTES;
+    if (offset >= VXI_WINDOW_BYTES || info->si_code <= 0)
+        return;
+    reader->page = (uint32_t)(offset / VX_PAGE_BYTES);
+    vxi_reader = NULL;
+    siglongjmp(reader->out, 1);
+}
+
 static void call_previous(int number, siginfo_t *info, void *context)
 {
     const struct sigaction *action = &previous[number];
@@ -227,6 +240,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
     struct vx_box *box = vxi_current;
     ucontext_t *uc = context;
     bool is_ours = false;
+    if (number == SIGBUS)
+        end_reading(info);
     if ((number == SIGSEGV || number == SIGBUS) && end_copy(info, uc))
         is_ours = true;
     else if (box && vxi_in_code(box, (uint64_t)uc->uc_mcontext.gregs[REG_RIP]))

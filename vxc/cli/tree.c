@@ -298,20 +298,32 @@ static void run_threads(struct tree *tree)
         fputs("\r\033[K", stderr);
 }
 
-/* Notes of files whose cache is gone. */
-static void remove_dead_notes(int directory)
+static DIR *open_directory(int parent, const char *name)
 {
-    int fd = openat(directory, "by-file", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
-        if (fd >= 0)
-            close(fd);
-        return;
+    if (fd >= 0 && !dir)
+        close(fd);
+    return dir;
+}
+
+/* Notes of files whose cache is gone, and what killed writers have left: a writer that is at it now tries again. */
+static void clean(int directory)
+{
+    DIR *dir = open_directory(directory, "by-file");
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (entry->d_name[0] != '.' && faccessat(dirfd(dir), entry->d_name, F_OK, 0) && errno == ENOENT)
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir)
+        closedir(dir);
+    dir = open_directory(directory, ".");
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        size_t length = strlen(entry->d_name);
+        if (entry->d_name[0] == '.' && length > 4 && !strcmp(entry->d_name + length - 4, ".new"))
+            unlinkat(dirfd(dir), entry->d_name, 0);
     }
-    for (struct dirent *entry; (entry = readdir(dir));)
-        if (entry->d_name[0] != '.' && faccessat(fd, entry->d_name, F_OK, 0) && errno == ENOENT)
-            unlinkat(fd, entry->d_name, 0);
-    closedir(dir);
+    if (dir)
+        closedir(dir);
 }
 
 int compile_tree(const char *root, const char *directory, const struct write_options *options)
@@ -332,7 +344,7 @@ int compile_tree(const char *root, const char *directory, const struct write_opt
     if (walk(&tree, fd, root)) {
         put_in_order(&tree);
         run_threads(&tree);
-        remove_dead_notes(tree.fd);
+        clean(tree.fd);
         printf("%zu files: %zu translated, %zu current, %zu not translated\n", tree.count, tree.compiled, tree.current,
                tree.failed);
     } else {

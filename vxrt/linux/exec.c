@@ -293,6 +293,8 @@ static int load_program(struct vxl_proc *p, const struct program *program, const
         return status;
     /* a signal handler must not see the box half replaced */
     sigfillset(&all);
+    sigdelset(&all, SIGBUS); /* a file that is shorter than its headers say */
+    sigdelset(&all, SIGSEGV);
     pthread_sigmask(SIG_BLOCK, &all, &old_mask);
     struct vxl_source source = {.image = image, .fd = program->fd, .execfn = path};
     vx_status loaded = vxl_load(p, &source, (const char *const *)argv->list,

@@ -37,7 +37,7 @@ static struct fault page_fault(struct vxl_proc *p, const struct vx_trap *trap)
             fault.err |= ERR_PRESENT;
     }
     /* allowed, and yet refused: past the end of a mapped file */
-    if (prot >= 0 && (prot & need) && trap->is_protection) {
+    if (prot >= 0 && (prot & need)) {
         fault.signal = SIGBUS;
         fault.code = BUS_ADRERR;
     }
