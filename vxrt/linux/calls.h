@@ -112,7 +112,7 @@
     CALL(99, statfs, statfs) \
     CALL(100, fstatfs, fstatfs) \
     NONE(101, ioperm) \
-    NONE(102, socketcall) \
+    CALL(102, socketcall, socketcall) \
     NONE(103, syslog) \
     CALL(104, setitimer, setitimer) \
     CALL(105, getitimer, getitimer) \
@@ -197,7 +197,7 @@
     NONE(184, capget) \
     NONE(185, capset) \
     CALL(186, sigaltstack, sigaltstack) \
-    NONE(187, sendfile) \
+    CALL(187, sendfile, sendfile) \
     NONE(188, getpmsg) \
     NONE(189, putpmsg) \
     CALL(190, vfork, vfork) \
@@ -228,26 +228,26 @@
     NONE(215, setfsuid32) \
     NONE(216, setfsgid32) \
     NONE(217, pivot_root) \
-    NONE(218, mincore) \
+    CALL(218, mincore, mincore) \
     CALL(219, madvise, madvise) \
     CALL(220, getdents64, getdents64) \
     CALL(221, fcntl64, fcntl64) \
     CALL(224, gettid, gettid) \
     NONE(225, readahead) \
-    NONE(226, setxattr) \
-    NONE(227, lsetxattr) \
-    NONE(228, fsetxattr) \
-    NONE(229, getxattr) \
-    NONE(230, lgetxattr) \
-    NONE(231, fgetxattr) \
-    NONE(232, listxattr) \
-    NONE(233, llistxattr) \
-    NONE(234, flistxattr) \
-    NONE(235, removexattr) \
-    NONE(236, lremovexattr) \
-    NONE(237, fremovexattr) \
+    CALL(226, setxattr, xattr) \
+    CALL(227, lsetxattr, xattr) \
+    CALL(228, fsetxattr, xattr) \
+    CALL(229, getxattr, xattr) \
+    CALL(230, lgetxattr, xattr) \
+    CALL(231, fgetxattr, xattr) \
+    CALL(232, listxattr, xattr) \
+    CALL(233, llistxattr, xattr) \
+    CALL(234, flistxattr, xattr) \
+    CALL(235, removexattr, xattr) \
+    CALL(236, lremovexattr, xattr) \
+    CALL(237, fremovexattr, xattr) \
     CALL(238, tkill, tkill) \
-    NONE(239, sendfile64) \
+    CALL(239, sendfile64, sendfile64) \
     CALL(240, futex, futex) \
     NONE(241, sched_setaffinity) \
     CALL(242, sched_getaffinity, sched_getaffinity) \
@@ -261,9 +261,9 @@
     CALL(250, fadvise64, fadvise) \
     CALL(252, exit_group, exit_group) \
     NONE(253, lookup_dcookie) \
-    NONE(254, epoll_create) \
-    NONE(255, epoll_ctl) \
-    NONE(256, epoll_wait) \
+    CALL(254, epoll_create, epoll_create) \
+    CALL(255, epoll_ctl, epoll_ctl) \
+    CALL(256, epoll_wait, epoll_wait) \
     NONE(257, remap_file_pages) \
     CALL(258, set_tid_address, set_tid_address) \
     NONE(259, timer_create) \
@@ -325,17 +325,17 @@
     NONE(316, vmsplice) \
     NONE(317, move_pages) \
     CALL(318, getcpu, getcpu) \
-    NONE(319, epoll_pwait) \
+    CALL(319, epoll_pwait, epoll_pwait) \
     CALL(320, utimensat, utimensat) \
     NONE(321, signalfd) \
-    NONE(322, timerfd_create) \
-    NONE(323, eventfd) \
+    CALL(322, timerfd_create, timerfd_create) \
+    CALL(323, eventfd, eventfd) \
     CALL(324, fallocate, fallocate) \
-    NONE(325, timerfd_settime) \
-    NONE(326, timerfd_gettime) \
+    CALL(325, timerfd_settime, timerfd_settime) \
+    CALL(326, timerfd_gettime, timerfd_gettime) \
     NONE(327, signalfd4) \
-    NONE(328, eventfd2) \
-    NONE(329, epoll_create1) \
+    CALL(328, eventfd2, eventfd2) \
+    CALL(329, epoll_create1, epoll_create1) \
     CALL(330, dup3, dup3) \
     CALL(331, pipe2, pipe2) \
     NONE(332, inotify_init1) \
@@ -365,21 +365,21 @@
     NONE(356, memfd_create) \
     NONE(357, bpf) \
     NONE(358, execveat) \
-    NONE(359, socket) \
-    NONE(360, socketpair) \
+    CALL(359, socket, socket) \
+    CALL(360, socketpair, socketpair) \
     NONE(361, bind) \
     NONE(362, connect) \
     NONE(363, listen) \
     NONE(364, accept4) \
-    NONE(365, getsockopt) \
-    NONE(366, setsockopt) \
+    CALL(365, getsockopt, getsockopt) \
+    CALL(366, setsockopt, setsockopt) \
     NONE(367, getsockname) \
     NONE(368, getpeername) \
-    NONE(369, sendto) \
-    NONE(370, sendmsg) \
-    NONE(371, recvfrom) \
-    NONE(372, recvmsg) \
-    NONE(373, shutdown) \
+    CALL(369, sendto, sendto) \
+    CALL(370, sendmsg, sendmsg) \
+    CALL(371, recvfrom, recvfrom) \
+    CALL(372, recvmsg, recvmsg) \
+    CALL(373, shutdown, shutdown) \
     NONE(374, userfaultfd) \
     NONE(375, membarrier) \
     CALL(376, mlock2, mlock) \
@@ -410,8 +410,8 @@
     CALL(407, clock_nanosleep_time64, clock_nanosleep_time64) \
     NONE(408, timer_gettime64) \
     NONE(409, timer_settime64) \
-    NONE(410, timerfd_gettime64) \
-    NONE(411, timerfd_settime64) \
+    CALL(410, timerfd_gettime64, timerfd_gettime64) \
+    CALL(411, timerfd_settime64, timerfd_settime64) \
     CALL(412, utimensat_time64, utimensat_time64) \
     CALL(413, pselect6_time64, pselect6_time64) \
     CALL(414, ppoll_time64, ppoll_time64) \
@@ -440,7 +440,7 @@
     NONE(438, pidfd_getfd) \
     CALL(439, faccessat2, faccessat2) \
     NONE(440, process_madvise) \
-    NONE(441, epoll_pwait2) \
+    CALL(441, epoll_pwait2, epoll_pwait2) \
     NONE(442, mount_setattr) \
     NONE(443, quotactl_fd) \
     NONE(444, landlock_create_ruleset) \

@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -251,4 +252,41 @@ int32_t vxl_fallocate(struct vxl_proc *p, const uint32_t *a)
 int32_t vxl_fadvise(struct vxl_proc *p, const uint32_t *a)
 {
     return vxl_fd(p, a[0]) ? 0 : -EBADF;
+}
+
+/* ---- sendfile --------------------------------------------------------- */
+
+static int32_t send_file(struct vxl_proc *p, const uint32_t *a, unsigned offset_bytes)
+{
+    int out = vxl_host_fd(p, a[0]), in = vxl_host_fd(p, a[1]);
+    uint64_t offset = 0;
+    struct transfer t = {.host = out, .is_write = true};
+    if (out < 0 || in < 0)
+        return -EBADF;
+    if (a[2] && !vxl_get(p, a[2], &offset, offset_bytes))
+        return -EFAULT;
+    if (offset > INT64_MAX)
+        return -EINVAL;
+    off_t at = (off_t)offset;
+    for (;;) {
+        if (vxl_wait_fd(p, out, POLLOUT) < 0)
+            return -VXL_RESTART_SYS;
+        ssize_t done = sendfile(out, in, a[2] ? &at : NULL, a[3] < COUNT_LIMIT ? a[3] : COUNT_LIMIT);
+        if (done < 0 && errno == EINTR && !vxl_is_interrupted(p))
+            continue;
+        if (done < 0)
+            return errno == EINTR ? -VXL_RESTART_SYS : failed(p, &t);
+        offset = (uint64_t)at;
+        return a[2] && !vxl_put(p, a[2], &offset, offset_bytes) ? -EFAULT : (int32_t)done;
+    }
+}
+
+int32_t vxl_sendfile(struct vxl_proc *p, const uint32_t *a)
+{
+    return send_file(p, a, 4);
+}
+
+int32_t vxl_sendfile64(struct vxl_proc *p, const uint32_t *a)
+{
+    return send_file(p, a, 8);
 }

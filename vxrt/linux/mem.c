@@ -348,6 +348,22 @@ int32_t vxl_msync(struct vxl_proc *p, const uint32_t *a)
     return !size || (is_range(a[0], size) && is_mapped(p, a[0], size)) ? 0 : -ENOMEM;
 }
 
+/* All that is mapped counts as present. */
+int32_t vxl_mincore(struct vxl_proc *p, const uint32_t *a)
+{
+    uint32_t size = round_up(a[1]);
+    uint8_t present[VX_PAGE_BYTES];
+    if (a[0] & PAGE_MASK)
+        return -EINVAL;
+    if (a[1] && (!is_range(a[0], size) || !is_mapped(p, a[0], size)))
+        return -ENOMEM;
+    memset(present, 1, sizeof present);
+    for (uint32_t done = 0, count = size / VX_PAGE_BYTES; done < count; done += sizeof present)
+        if (!vxl_put(p, a[2] + done, present, count - done < sizeof present ? count - done : sizeof present))
+            return -EFAULT;
+    return 0;
+}
+
 /* mlock and its relatives promise nothing that a guest could check. */
 int32_t vxl_mlock(struct vxl_proc *p, const uint32_t *a)
 {

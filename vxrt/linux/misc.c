@@ -76,6 +76,12 @@ int32_t vxl_prctl(struct vxl_proc *p, const uint32_t *a)
     }
 }
 
+/* No file has extended attributes, and none can get them. */
+int32_t vxl_xattr(struct vxl_proc *p, const uint32_t *a)
+{
+    return -EOPNOTSUPP;
+}
+
 /* ---- scheduling: one processor, no priorities ------------------------ */
 
 int32_t vxl_sched_yield(struct vxl_proc *p, const uint32_t *a)
