@@ -169,6 +169,39 @@ def string_cases():
                                    0x202 | down)
 
 
+def segment_cases(rows):
+    """Operands through %fs, whose base is the arena; 16-bit addresses reach it that way too."""
+    def offset(address):
+        return address - ARENA & 0xFFFFFFFF
+    for number, row in enumerate(rows):
+        if not row.is_memory() or row.name in NOT_COMPARED or row.klass in ("LEA", "FXSAVE", "FXRSTOR") or number % 3:
+            continue
+        digit = row.digit()
+        for place, prot, address in places((1, 4)):
+            modrm, regs = memory_form(number // 3, 2 if digit is None else digit, offset(address))
+            code = [0x64] + row.encoding() + modrm + [5] * row.immediate_size(False)
+            yield Case(f"{row.name} {','.join(row.operands)} ({hexa(code)}), fs, {place}", code, regs, prot)
+            # [bx+si+disp16]: the upper halves do not count
+            code = [0x64, 0x67] + row.encoding() + [0x80 | (2 if digit is None else digit) << 3, 0x34, 0x12] + [5] * row.immediate_size(False)
+            regs = {EBX: 0xABCD0000 | offset(address) - 0x1234 - 0x8765 & 0xFFFF, ESI: 0x12348765}
+            if offset(address) < 0x10000:
+                yield Case(f"{row.name} {','.join(row.operands)} ({hexa(code)}), fs, 16-bit, {place}", code, regs, prot)
+    for name, opcode in (("movs", 0xA4), ("cmps", 0xA6), ("lods", 0xAC)):
+        for size, rep, down in ((s, r, d) for s in (1, 2, 4) for r in ([], [0xF3], [0xF2]) for d in (0, 0x400)):
+            code = rep + [0x64] + ([0x66] if size == 2 else []) + [opcode | (size > 1)]
+            for place, prot, address in places((1, 3, 16)):
+                other = ARENA + 3 * PAGE + 0x200
+                fill = (0x5A5A5A5A,) * 4 if rep != [0xF2] or name != "cmps" else PATTERN
+                yield Case(f"{hexa(rep)} {name} {size}, fs, {'down' if down else 'up'}, source {place}", code,
+                           {ESI: offset(address), EDI: other, ECX: 24}, prot, fill, 0x202 | down)
+                if name == "lods":
+                    yield Case(f"{hexa(rep)} {name} {size}, fs, 16-bit, {'down' if down else 'up'}, source {place}", [0x67] + code,
+                               {ESI: 0xABCD0000 | offset(address) & 0xFFFF, ECX: 0x12340018}, prot, fill, 0x202 | down)
+                else:
+                    yield Case(f"{hexa(rep)} {name} {size}, fs, {'down' if down else 'up'}, destination {place}", code,
+                               {ESI: 3 * PAGE + 0x200, EDI: address, ECX: 24}, prot, fill, 0x202 | down)
+
+
 def other_cases():
     for place, prot, address in places((1, 2, 4, 8)):
         yield Case(f"xlat, {place}", [0xD7], {EBX: address - 0x78 & 0xFFFFFFFF}, prot)
@@ -266,6 +299,6 @@ def sse_exceptions():
 def all_cases():
     rows = table.rows()
     result = []
-    for cases in (row_cases(rows), stack_cases(), string_cases(), other_cases(), integer_exceptions(), x87_exceptions(), sse_exceptions()):
+    for cases in (row_cases(rows), stack_cases(), string_cases(), segment_cases(rows), other_cases(), integer_exceptions(), x87_exceptions(), sse_exceptions()):
         result += cases
     return result
