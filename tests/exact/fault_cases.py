@@ -225,6 +225,14 @@ X87_MASKS = {"invalid": 0x37E, "denormal": 0x37D, "zero": 0x37B, "overflow": 0x3
 SSE_MASKS = {"invalid": 0x1F00, "denormal": 0x1E80, "zero": 0x1D80, "overflow": 0x1B80, "underflow": 0x1780, "precision": 0x0F80}
 
 
+def jumps_by_return():
+    """A pushed address, returned to: the flags live on."""
+    for place, prot, address in places((1, 2)):
+        yield Case(f"push m, ret, operand {place}", [0xFF, 0x33, 0xC3], {EBX: address}, prot, ("end",) * 4)
+        yield Case(f"cmp, push m, ret, stack {place}", [0x39, 0xC8, 0xFF, 0x33, 0xC3], {ESP: address + 4 & 0xFFFFFFFF, EBX: ARENA + 3 * PAGE + 0x20},
+                   prot, ("end",) * 4)
+
+
 def integer_exceptions():
     zero = {ECX: 0}
     for text, code in (("div cl", [0xF6, 0xF1]), ("idiv cl", [0xF6, 0xF9]), ("div cx", [0x66, 0xF7, 0xF1]), ("div ecx", [0xF7, 0xF1]),
@@ -299,6 +307,6 @@ def sse_exceptions():
 def all_cases():
     rows = table.rows()
     result = []
-    for cases in (row_cases(rows), stack_cases(), string_cases(), segment_cases(rows), other_cases(), integer_exceptions(), x87_exceptions(), sse_exceptions()):
+    for cases in (row_cases(rows), stack_cases(), string_cases(), segment_cases(rows), other_cases(), jumps_by_return(), integer_exceptions(), x87_exceptions(), sse_exceptions()):
         result += cases
     return result

@@ -442,15 +442,16 @@ static void lower_jump_indirect(struct vxt_lower *l, const struct vxt_insn *insn
 static void lower_ret(struct vxt_lower *l, const struct vxt_insn *insn)
 {
     int size = insn->osize16 ? 2 : 4;
-    bool is_single = l->program->input->single;
-    emit_mem(l->chunk, insn->osize16 ? OP2(0xb7) : OP1(0x8b), is_single ? R10 : R8, stack(l, 0));
+    /* Behind a push it is a jump, and no call is returned to: through the table flags stay as they are. So, too,
+     * where the instruction runs alone. */
+    bool is_jump = l->program->input->single || insn->addr == l->after_push;
+    emit_mem(l->chunk, insn->osize16 ? OP2(0xb7) : OP1(0x8b), is_jump ? R10 : R8, stack(l, 0));
     l->delta += size + (int32_t)(insn->imm & 0xffff);
     vxt_lower_flush(l);
-    if (!is_single) {
+    if (!is_jump) {
         emit8(l->chunk, 0xc3);
         return;
     }
-    /* Alone it goes through the table: flags stay as they are, also where no call is returned to. */
     emit_reg(l->chunk, OP1(0x8b), R8, R10);
     emit_table_jump(l->chunk, false);
 }
@@ -754,7 +755,10 @@ void vxt_lower_insn(struct vxt_lower *l, const struct vxt_rec *rec, const struct
     case VXT_PASS: lower_pass(l, insn); break;
     case VXT_INC_R: emit_reg(l->chunk, OP1_16(0xff, insn->osize16), 0, host_reg(insn->rm)); break;
     case VXT_DEC_R: emit_reg(l->chunk, OP1_16(0xff, insn->osize16), 1, host_reg(insn->rm)); break;
-    case VXT_PUSH_R: case VXT_PUSH_I: case VXT_PUSH_E: lower_push(l, insn); break;
+    case VXT_PUSH_R: case VXT_PUSH_I: case VXT_PUSH_E:
+        lower_push(l, insn);
+        l->after_push = insn->addr + insn->length;
+        break;
     case VXT_POP_R: case VXT_POP_E: lower_pop(l, insn); break;
     case VXT_PUSHA: lower_pusha(l, insn); break;
     case VXT_POPA: lower_popa(l, insn); break;

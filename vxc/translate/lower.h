@@ -19,6 +19,7 @@ struct vxt_lower {
     const struct vxt_program *program;
     struct vxt_chunk *chunk;
     int32_t delta;      /* guest ESP = r14d + delta */
+    vx_gaddr after_push; /* address behind the last push that was lowered */
     /* continuation checks whose miss stub is still to come */
     uint32_t misses[MAX_PENDING], slow_misses[MAX_PENDING];
     unsigned miss_count, slow_miss_count;
