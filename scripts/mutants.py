@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Break the verifier in one place at a time: the tests must notice each time.
+
+usage: scripts/mutants.py [--only TEXT] [--jobs N] [--sample N]
+
+Works on a copy of verifier/, so that the verifier itself has no switch. Each mutant is one change of the text:
+  rule    a place that refuses does not
+  row     a row of the allow-list is missing
+  grant   a row of the allow-list grants one thing more (lock, the other form, an operand's registers, 66)
+  test    a comparison in the code is turned round, or a bound moved by one
+A mutant is killed by test_verifier_golden, test_verifier or, if both miss it, test_verifier_exhaustive. Prints one line a mutant
+that survives, and the matrix: kind, mutants, killed by which test. --sample N: N mutants spread over all.
+Exit status: 0 no survivor but those that docs/security.md proves equivalent (EQUIVALENT below), 1 survivors, 2 usage.
+"""
+import argparse
+import collections
+import concurrent.futures
+import glob
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+TESTS = ["test_verifier_golden", "test_verifier", "test_verifier_exhaustive"]
+FLAGS = ["-std=gnu11", "-O1", "-D_GNU_SOURCE", "-w", "-I."]
+# Mutants that are the same program, or only cost speed or the choice between two messages: (file, text of the changed line).
+EQUIVALENT = set()
+
+REFUSALS = [
+    (re.compile(r"\breturn refuse\((.*)\);"), "(void)0;"),
+    (re.compile(r"\breturn (VXV_(?!OK\b)[A-Z_]+);"), "(void)0;"),
+    (re.compile(r"\brule = (VXV_(?!OK\b)[A-Z_]+);"), "rule = VXV_OK;"),
+    (re.compile(r"\? (VXV_(?!OK\b)[A-Z_]+) :"), "? VXV_OK :"),
+    (re.compile(r": (VXV_(?!OK\b)[A-Z_]+);"), ": VXV_OK;"),
+]
+GRANTS = [
+    (re.compile(r"(INSN\([^)]*, (?:RM|M), )n(, )"), r"\1L\2"),
+    (re.compile(r"(INSN\([^)]*, )M(, [nL], )"), r"\1RM\2"),
+    (re.compile(r"(INSN\([^)]*, )R(, [nL], )"), r"\1RM\2"),
+    (re.compile(r"(INSN\(M0, )NP(, )"), r"\1OS\2"),
+    (re.compile(r"(INSN\(M\d, \w+, [^,]+, )X(, )"), r"\1GV\2"),
+    (re.compile(r"(INSN\(M\d, \w+, [^,]+, \w+, )X(, )"), r"\1GV\2"),
+    (re.compile(r"(INSN\(M\d, \w+, [^,]+, )N(, )"), r"\1GV\2"),
+    (re.compile(r"(INSN\(M\d, \w+, [^,]+, )GV(, )"), r"\1G8\2"),
+    (re.compile(r"(INSN\(M\d, \w+, [^,]+, \w+, )GV(, )"), r"\1G8\2"),
+]
+CONDITIONS = [(" == ", " != "), (" < ", " <= "), (" > ", " >= "), (" <= ", " < "), (" >= ", " > "), (" && ", " || ")]
+
+
+def mutants():
+    """(kind, file, line number, new line)"""
+    for path in sorted(glob.glob(os.path.join(ROOT, "verifier", "*.[ch]"))):
+        name = os.path.basename(path)
+        with open(path, encoding="ascii") as source:
+            lines = source.read().split("\n")
+        in_comment = False
+        for number, line in enumerate(lines):
+            code = line.split("/*")[0]
+            was_comment, in_comment = in_comment, ("/*" in line or in_comment) and "*/" not in line
+            if was_comment or not code.strip() or code.lstrip().startswith("#"):
+                continue
+            if name == "table.c" and re.match(r"\s+(INSN|BARE|PLUS|DIGIT|FLOW|ALU)\(", code):
+                yield "row", name, number, ""
+                for pattern, replacement in GRANTS:
+                    changed = pattern.sub(replacement, line, count=1)
+                    if changed != line:
+                        yield "grant", name, number, changed
+                continue
+            if name in ("decode.h", "sequence.c", "verify.c", "modrm.c"):
+                for pattern, replacement in REFUSALS:
+                    changed = pattern.sub(replacement, line, count=1)
+                    if changed != line:
+                        yield "rule", name, number, changed
+                for old, new in CONDITIONS:
+                    if old in code and "for (" not in code:
+                        yield "test", name, number, line.replace(old, new, 1)
+
+
+def run(command, **options):
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, **options).returncode
+
+
+class Bench:
+    """Objects of everything but the verifier, made once."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.objects = []
+        for source in sorted(glob.glob(os.path.join(ROOT, "format", "*.c"))):
+            self.objects.append(self.compile(source, "format-" + os.path.basename(source) + ".o"))
+        self.tests = {}
+        for test in TESTS:
+            define = [f'-DSOURCE_DIR="{ROOT}"', f'-DBINARY_DIR="{folder}"']
+            if test == "test_verifier_exhaustive":
+                define.append("-DVX_HAVE_ZYDIS=1")
+            self.tests[test] = self.compile(os.path.join(ROOT, "tests", test + ".c"), test + ".o", *define)
+
+    def compile(self, source, name, *options):
+        target = os.path.join(self.folder, name)
+        subprocess.run(["gcc", *FLAGS, *options, "-c", source, "-o", target], check=True, cwd=ROOT)
+        return target
+
+    def killer(self, file, number, changed):
+        """The test that fails, "compiler" if it does not build, None if it survives."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as work:
+            os.mkdir(os.path.join(work, "verifier"))
+            for path in glob.glob(os.path.join(ROOT, "verifier", "*.[ch]")):
+                with open(path, encoding="ascii") as source:
+                    lines = source.read().split("\n")
+                if os.path.basename(path) == file:
+                    lines[number] = changed
+                with open(os.path.join(work, "verifier", os.path.basename(path)), "w", encoding="ascii") as out:
+                    out.write("\n".join(lines))
+            objects = []
+            for path in sorted(glob.glob(os.path.join(work, "verifier", "*.c"))):
+                objects.append(path[:-2] + ".o")
+                if run(["gcc", *FLAGS, f"-I{work}", f"-I{ROOT}", "-c", path, "-o", objects[-1]], cwd=work):
+                    return "compiler"
+            for test in TESTS:
+                program = os.path.join(work, test)
+                subprocess.run(["gcc", self.tests[test], *objects, *self.objects, "-lcunit", "-lz", "-lxxhash", "-lZydis",
+                                "-lpthread", "-o", program], check=True)
+                try:
+                    if run([program], timeout=300):
+                        return test
+                except subprocess.TimeoutExpired:
+                    return test
+        return None
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__.split("\n\n")[1][7:])
+    parser.add_argument("--only", default="")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--sample", type=int, default=0)
+    options = parser.parse_args()
+    todo = [m for m in mutants() if options.only in " ".join(map(str, m))]
+    if options.sample and options.sample < len(todo):
+        todo = [todo[i * len(todo) // options.sample] for i in range(options.sample)]
+    matrix, survivors = collections.Counter(), 0
+    with tempfile.TemporaryDirectory(prefix="vx-mutants-") as folder:
+        bench = Bench(folder)
+        if bench.killer("table.c", 0, "/*"):
+            sys.exit("the tests fail without any mutation")
+        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+            for mutant, test in zip(todo, pool.map(lambda m: bench.killer(*m[1:]), todo)):
+                kind, file, number, changed = mutant
+                if test is None and (file, changed.strip()) in EQUIVALENT:
+                    test = "equivalent"
+                matrix[kind, test or "survived"] += 1
+                if test is None:
+                    survivors += 1
+                    print(f"survived: {kind}: verifier/{file}:{number + 1}: {changed.strip() or '(row removed)'}", flush=True)
+    for (kind, test), count in sorted(matrix.items()):
+        print(f"{kind:6} {test:25} {count}")
+    print(f"{len(todo)} mutants, {survivors} survivors")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
