@@ -263,6 +263,27 @@ cjpeg -quality 85 -outfile a.jpg in.ppm; cjpeg -progressive -optimize -outfile p
 jpegtran -rotate 90 -outfile r.jpg a.jpg; md5sum a.jpg p.jpg a.ppm s.gif r.jpg
 cwebp -quiet -q 70 in.ppm -o a.webp; cwebp -quiet -lossless in.ppm -o l.webp; dwebp -quiet l.webp -ppm -o l.ppm; cmp l.ppm in.ppm && echo lossless; dwebp -quiet a.webp -ppm -o w.ppm; md5sum *.webp w.ppm
 """),
+    case("threads", r"""
+rg -j 4 -c delta in.text; rg -j 4 --sort path -l 'use strict' /usr/share/perl | head -20; fdfind -j 4 libc /usr/lib | sort | head -20
+gron in.json | tail -5; gron in.json | md5sum; fzf -f delta < in.text | sort | md5sum; pigz -n -p 4 -c in.text | md5sum; pigz -p 4 -c in.text | gzip -dc | cmp - in.text && echo same
+xz -T4 --block-size=20000 -c in.text | md5sum; xz -T4 --block-size=20000 -c in.text | xz -dc -T4 | cmp - in.text && echo same; zstd -q -T4 -c in.text | zstd -dc | cmp - in.text && echo same
+cat > t.py <<'EOT'
+import threading, queue, concurrent.futures, time
+q, squares, lock = queue.Queue(), [], threading.Lock()
+def work():
+    while (x := q.get()) is not None:
+        with lock: squares.append(x * x)
+threads = [threading.Thread(target=work) for _ in range(6)]
+for t in threads: t.start()
+for i in range(2000): q.put(i)
+for t in threads: q.put(None)
+for t in threads: t.join()
+print(sum(squares), len(squares))
+with concurrent.futures.ThreadPoolExecutor(8) as pool: print(sum(pool.map(lambda x: x * 2, range(500))))
+e = threading.Event(); threading.Timer(0.05, e.set).start(); print(e.wait(10), e.wait(0))
+EOT
+python3 t.py
+"""),
     case("git", r"""
 export GIT_AUTHOR_DATE='2024-01-01T00:00:00Z' GIT_COMMITTER_DATE='2024-01-01T00:00:00Z' GIT_CONFIG_NOSYSTEM=1
 git config --global user.name Vx; git config --global user.email vx@example.org; git config --global pack.threads 1; git config --global core.preloadIndex false

@@ -23,7 +23,7 @@ BIN = os.path.abspath(sys.argv[1])
 VXRUN, VXC = os.path.join(BIN, "vxrun"), os.path.join(BIN, "vxc")
 SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tree")
 KILLS = int(sys.argv[sys.argv.index("--kills") + 1]) if "--kills" in sys.argv else 8
-LIBRARIES = ["ld-linux.so.2", "libc.so.6", "libm.so.6"]
+LIBRARIES = ["ld-linux.so.2", "libc.so.6", "libm.so.6", "libgcc_s.so.1"]
 TIMEOUT_SECONDS = 120
 WORK = tempfile.mkdtemp(prefix="vx-tree-")
 TREE = os.path.join(WORK, "tree")
@@ -70,6 +70,7 @@ def make_tree():
     for name in ["prog", "loop"]:
         gcc(os.path.join(TREE, "bin", name), name + ".c", "-L" + lib, "-lplug", "-lm", "-ldl")
     gcc(os.path.join(TREE, "bin", "hostile"), "hostile.c")
+    gcc(os.path.join(TREE, "bin", "threads"), "threads.c", "-pthread")
 
 
 def native(program, *arguments):
@@ -128,6 +129,14 @@ class Linking(unittest.TestCase):
     def test_found_along_path(self):
         self.assertEqual(vxrun("loop", options=["--no-cache", "--env", "PATH=/nowhere:/bin"]).stdout, native("loop").stdout)
 
+    def test_threads(self):
+        expected = native("threads")
+        self.assertEqual(expected.returncode, 5)
+        for options in [["--no-cache"], ["--no-cache", "--time-limit", "60", "--stats"]]:
+            done = vxrun("/bin/threads", options=["--allow-fork", *options])
+            self.assertEqual(done.stdout.decode(), expected.stdout.decode(), done.stderr.decode())
+            self.assertEqual(done.returncode, 5)
+
     def test_missing_parts(self):
         tree = os.path.join(WORK, "bare")
         os.makedirs(os.path.join(tree, "bin"), exist_ok=True)
@@ -179,13 +188,13 @@ class Caches(unittest.TestCase):
     def test_tree(self):
         first = compile_tree(self.directory)
         self.assertEqual(first.returncode, 0, first.stderr)
-        self.assertIn(b"8 translated, 0 current, 0 not translated", first.stdout)
+        self.assertIn(b"10 translated, 0 current, 0 not translated", first.stdout)
         numbers = self.loop()
         self.assertEqual(numbers["mapped_files_cached"], 5)
         self.assertEqual(numbers["mapped_files"], 5)
         self.assertLessEqual(50 * numbers["fragments_translated"], numbers["entered_from_cache"])
         again = compile_tree(self.directory)
-        self.assertIn(b"0 translated, 8 current, 0 not translated", again.stdout)
+        self.assertIn(b"0 translated, 10 current, 0 not translated", again.stdout)
         self.assertEqual(vxrun("/bin/prog", "/lib/libextra.so", options=self.options).returncode, 3)
         expected = native("prog", os.path.join(TREE, "lib/libextra.so"), "x")
         self.assertEqual(vxrun("/bin/prog", "/lib/libextra.so", "x", options=self.options).stdout, expected.stdout)
@@ -203,7 +212,7 @@ class Caches(unittest.TestCase):
             self.expected = native("loop").stdout
             os.utime(path, (1e9, 1e9))
             self.assertEqual(self.loop()["mapped_files_cached"], 4)
-            self.assertIn(b"1 translated, 7 current", compile_tree(self.directory).stdout)
+            self.assertIn(b"1 translated, 9 current", compile_tree(self.directory).stdout)
             self.assertEqual(self.loop()["mapped_files_cached"], 5)
         finally:
             with open(path, "wb") as file:
@@ -248,7 +257,7 @@ class Caches(unittest.TestCase):
         for _ in range(3):
             self.loop()
         self.assertEqual([writer.wait() for writer in writers], [0, 0])
-        self.assertEqual(len(self.names()), 8)
+        self.assertEqual(len(self.names()), 10)
         self.check_all()
 
     def check_all(self):

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vxrt/linux/proc.h"
+#include "vxrt/linux/threads.h"
 
 /* Period of the limit's timer once it has passed: a call that just began to block is ended too. */
 #define LIMIT_REPEAT_NS 20000000
@@ -138,6 +138,8 @@ static struct timespec time_left(const struct timespec *end)
 
 int vxl_wait(struct vxl_proc *p, struct pollfd *fds, unsigned count, const struct timespec *end)
 {
+    if (p->threads)
+        return vxl_thread_wait(p, fds, count, end);
     for (;;) {
         sigset_t old;
         int result = -1, error = EINTR;
@@ -162,7 +164,7 @@ int vxl_wait_fd(struct vxl_proc *p, int host_fd, short events)
 {
     struct pollfd fd = {.fd = host_fd, .events = events};
     /* Without signals that could be missed the call itself may block: its EINTR is enough. */
-    if (!p->watched && !p->deadline_ns)
+    if (!p->watched && !p->deadline_ns && !p->threads)
         return 0;
     if (fcntl(host_fd, F_GETFL) & O_NONBLOCK)
         return 0;

@@ -86,6 +86,7 @@ int32_t vxl_xattr(struct vxl_proc *p, const uint32_t *a)
 
 int32_t vxl_sched_yield(struct vxl_proc *p, const uint32_t *a)
 {
+    p->wants_switch = p->thread_count > 1;
     return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
@@ -48,6 +49,8 @@ struct vxl_tls {
     struct abi32_user_desc desc;
 };
 
+struct vxl_thread;
+
 struct vxl_proc {
     const struct vxl_config *config;
     struct vx_image *image;
@@ -82,12 +85,22 @@ struct vxl_proc {
 
     /* threads */
     struct vxl_tls tls[VXI_TLS_COUNT];
-    uint32_t clear_child_tid;
+    uint32_t clear_child_tid, robust_list;
     char name[16];
+    struct vxl_thread **threads; /* NULL: there is, and was, one (threads.c) */
+    unsigned thread_count, running;
+    pid_t tid;            /* of the running one, 0: pid */
+    bool wants_switch;    /* the running one waits, or gives way */
+    bool is_blocked;      /* the call in progress waits (vxl_thread_wait) */
+    bool has_ticks;
+    timer_t ticks;
+    uint64_t futex_order;
+    atomic_bool has_tick; /* its time slice is over */
 
     /* signals: bit n - 1 = signal n */
     struct vxl_action actions[VXL_SIGNAL_COUNT];
     uint64_t blocked, pending;
+    uint64_t directed;    /* of pending: for the running thread alone */
     uint64_t saved_mask;  /* of sigsuspend, ppoll: goes into the signal frame */
     bool has_saved_mask;
     struct abi32_siginfo infos[VXL_SIGNAL_COUNT];

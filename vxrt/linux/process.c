@@ -13,8 +13,10 @@
 #include <unistd.h>
 
 #include "vxrt/linux/calls.h"
+#include "vxrt/linux/threads.h"
 
 #define SIGNAL_MASK 0xffu
+#define LOOK_NS 2000000
 
 void vxl_end_with(struct vxl_proc *p, enum vxl_end end, int code)
 {
@@ -24,15 +26,19 @@ void vxl_end_with(struct vxl_proc *p, enum vxl_end end, int code)
     p->outcome = (struct vxl_outcome){.end = end, .code = code, .is_child = p->is_child};
 }
 
-int32_t vxl_exit(struct vxl_proc *p, const uint32_t *a)
+int32_t vxl_exit_group(struct vxl_proc *p, const uint32_t *a)
 {
     vxl_end_with(p, VXL_EXITED, (int)(a[0] & 0xff));
     return 0;
 }
 
-int32_t vxl_exit_group(struct vxl_proc *p, const uint32_t *a)
+/* Of one thread; the last one ends the process. */
+int32_t vxl_exit(struct vxl_proc *p, const uint32_t *a)
 {
-    return vxl_exit(p, a);
+    if (p->thread_count < 2)
+        return vxl_exit_group(p, a);
+    vxl_thread_exit(p);
+    return 0;
 }
 
 _Noreturn void vxl_leave_child(const struct vxl_outcome *outcome)
@@ -57,6 +63,8 @@ _Noreturn void vxl_leave_child(const struct vxl_outcome *outcome)
 static void become_child(struct vxl_proc *p)
 {
     p->is_child = true;
+    p->has_ticks = false; /* timers are not inherited */
+    vxl_threads_forget(p);
     p->pid = getpid();
     p->child_count = 0;
     p->pending = 0;
@@ -74,11 +82,18 @@ static void become_child(struct vxl_proc *p)
     (SIGNAL_MASK | CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | \
      CLONE_CHILD_CLEARTID | CLONE_SETTLS)
 
+/* A thread shares everything. */
+#define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
+#define THREAD_OPTIONS \
+    (CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CLONE_DETACHED)
+
 int32_t vxl_clone(struct vxl_proc *p, const uint32_t *a)
 {
     uint32_t flags = a[0];
-    bool is_thread = (flags & CLONE_VM) && !(flags & CLONE_VFORK);
-    if (!p->config->allow_fork || is_thread || (flags & ~(uint32_t)CLONE_FLAGS)) {
+    if ((flags & THREAD_FLAGS) == THREAD_FLAGS && !(flags & ~(uint32_t)(THREAD_FLAGS | THREAD_OPTIONS)))
+        return vxl_thread_new(p, a);
+    bool is_shared = (flags & CLONE_VM) && !(flags & CLONE_VFORK);
+    if (!p->config->allow_fork || is_shared || (flags & ~(uint32_t)CLONE_FLAGS)) {
         p->refused[p->call_number]++;
         return -ENOSYS;
     }
@@ -148,6 +163,17 @@ static pid_t look(struct vxl_proc *p, pid_t pid, int options, int *status, struc
     return 0;
 }
 
+/* Other threads run meanwhile; then it looks again. */
+static int wait_a_little(struct vxl_proc *p)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_nsec += LOOK_NS;
+    end.tv_sec += end.tv_nsec / 1000000000;
+    end.tv_nsec %= 1000000000;
+    return vxl_wait(p, NULL, 0, &end);
+}
+
 static int32_t wait_for(struct vxl_proc *p, pid_t pid, vx_gaddr status_at, uint32_t options,
                         vx_gaddr usage_at)
 {
@@ -164,7 +190,7 @@ static int32_t wait_for(struct vxl_proc *p, pid_t pid, vx_gaddr status_at, uint3
         sigset_t old;
         vxl_hold_signals(p, &old);
         got = look(p, pid, (int)(options & (WUNTRACED | WCONTINUED)), &status, &usage);
-        if (got == 0 && !(options & WNOHANG) && !(stop = vxl_is_interrupted(p)))
+        if (got == 0 && !(options & WNOHANG) && !(stop = vxl_is_interrupted(p)) && !p->threads)
             ppoll(NULL, 0, NULL, &old);
         vxl_release_signals(&old);
         if (got == 0 && (options & WNOHANG))
@@ -173,6 +199,8 @@ static int32_t wait_for(struct vxl_proc *p, pid_t pid, vx_gaddr status_at, uint3
             return -VXL_RESTART_SYS;
         if (got)
             break;
+        if (p->threads && wait_a_little(p) == -EINTR)
+            return -VXL_RESTART_SYS;
     }
     if (got < 0)
         return got;
@@ -228,14 +256,35 @@ int32_t vxl_kill(struct vxl_proc *p, const uint32_t *a)
     return send(p, pid, a[1], SI_USER);
 }
 
+/* One thread of this process, or a child as a whole. */
+static int32_t send_to_thread(struct vxl_proc *p, pid_t tid, uint32_t signal)
+{
+    struct vxl_thread *t = vxl_thread_by_id(p, tid);
+    if (signal > VXL_SIGNAL_COUNT)
+        return -EINVAL;
+    if (!t && tid != (p->tid ? p->tid : p->pid))
+        return send(p, tid, signal, SI_TKILL);
+    if (!signal)
+        return 0;
+    uint64_t bit = 1ull << (signal - 1), others = p->pending & bit;
+    vxl_raise_simple(p, (int)signal, SI_TKILL);
+    if (!t) {
+        p->directed |= p->pending & bit & ~others;
+        return 0;
+    }
+    t->directed |= p->pending & bit;
+    p->pending = (p->pending & ~bit) | others;
+    return 0;
+}
+
 int32_t vxl_tkill(struct vxl_proc *p, const uint32_t *a)
 {
-    return send(p, (pid_t)a[0], a[1], SI_TKILL);
+    return send_to_thread(p, (pid_t)a[0], a[1]);
 }
 
 int32_t vxl_tgkill(struct vxl_proc *p, const uint32_t *a)
 {
-    return a[0] == a[1] ? send(p, (pid_t)a[0], a[2], SI_TKILL) : -ESRCH;
+    return (pid_t)a[0] == p->pid ? send_to_thread(p, (pid_t)a[1], a[2]) : -ESRCH;
 }
 
 /* ---- identity -------------------------------------------------------- */
@@ -247,7 +296,7 @@ int32_t vxl_getpid(struct vxl_proc *p, const uint32_t *a)
 
 int32_t vxl_gettid(struct vxl_proc *p, const uint32_t *a)
 {
-    return p->pid;
+    return p->tid ? p->tid : p->pid;
 }
 
 int32_t vxl_getppid(struct vxl_proc *p, const uint32_t *a)

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "format/error.h"
-#include "vxrt/linux/proc.h"
+#include "vxrt/linux/threads.h"
 
 /* Signal codes of <asm-generic/siginfo.h>, and page fault error bits (SDM vol. 3, 4.7). */
 enum { ERR_PRESENT = 1, ERR_WRITE = 2, ERR_USER = 4, ERR_FETCH = 16 };
@@ -150,9 +150,16 @@ void vxl_run(struct vxl_proc *p, struct vxl_outcome *outcome)
 {
     while (!p->has_ended) {
         one_trap(p);
+        if (p->wants_switch && !p->has_ended)
+            vxl_threads_switch(p);
+        /* a thread whose call is to be made again gets its signals there */
+        if (p->threads && vxl_thread_waiting(p)->is_waiting)
+            continue;
         /* also restores a temporary mask and settles what a call returns */
         if (p->pending || atomic_load(&p->arrived) || p->has_saved_mask || p->in_syscall)
             vxl_deliver(p);
+        if (atomic_load(&p->has_tick) && !p->has_ended)
+            vxl_threads_switch(p);
     }
     vxl_hostsig_end(p);
     *outcome = p->outcome;
@@ -234,6 +241,7 @@ void vxl_free(struct vxl_proc *p)
 {
     if (!p)
         return;
+    vxl_threads_forget(p);
     for (unsigned fd = 0; fd < VXL_FD_LIMIT; fd++)
         vxl_fd_close(p, fd);
     vx_box_free(p->box);

@@ -3,6 +3,7 @@
  * arguments in ebx ecx edx esi edi ebp. What has no handler is refused.
  */
 #include "vxrt/linux/calls.h"
+#include "vxrt/linux/threads.h"
 
 struct row {
     const char *name;
@@ -26,11 +27,17 @@ void vxl_syscall(struct vxl_proc *p)
     int32_t result = -ENOSYS;
     p->call_number = number;
     p->in_syscall = true;
-    p->has_replaced_regs = false;
+    p->has_replaced_regs = p->is_blocked = false;
     if (number < VXL_CALL_LIMIT && rows[number].handler)
         result = rows[number].handler(p, args);
     else
         p->refused[number < VXL_CALL_LIMIT ? number : VXL_CALL_LIMIT - 1]++;
+    if (p->is_blocked) {
+        vxl_thread_block(p);
+        return;
+    }
+    if (p->threads && !p->has_ended)
+        vxl_thread_goes_on(p);
     if (p->has_replaced_regs)
         p->in_syscall = false;
     else

@@ -1,12 +1,12 @@
 /*
- * What C libraries ask for when they set up their one thread: TLS
- * descriptors, thread identity, robust list, futexes. A guest has one thread;
- * clone with CLONE_VM is refused (process.c).
+ * What C libraries ask for when they set up a thread: TLS descriptors, thread identity, robust
+ * list, futexes.
  */
 #include <linux/futex.h>
 #include <string.h>
 
 #include "vxrt/linux/calls.h"
+#include "vxrt/linux/threads.h"
 
 #define DESC_EMPTY (ABI32_DESC_READ_EXEC_ONLY | ABI32_DESC_NOT_PRESENT)
 
@@ -62,21 +62,47 @@ int32_t vxl_get_thread_area(struct vxl_proc *p, const uint32_t *a)
 int32_t vxl_set_tid_address(struct vxl_proc *p, const uint32_t *a)
 {
     p->clear_child_tid = a[0];
-    return p->pid;
+    return p->tid ? p->tid : p->pid;
 }
 
-/* Its use would be at the end of a thread with others left. */
 int32_t vxl_set_robust_list(struct vxl_proc *p, const uint32_t *a)
 {
-    return a[1] == 12 ? 0 : -EINVAL;
+    if (a[1] != 12)
+        return -EINVAL;
+    p->robust_list = a[0];
+    return 0;
 }
 
 /* ---- futex ----------------------------------------------------------- */
 
+/* The call is made again because another thread woke it. */
+static bool is_woken(struct vxl_proc *p, vx_gaddr addr)
+{
+    struct vxl_waiting *w = vxl_thread_waiting(p);
+    bool is_it = w->is_waiting && w->is_futex && w->is_woken && w->eip == p->regs.eip - 2 && w->esp == p->regs.esp;
+    if (is_it)
+        *w = (struct vxl_waiting){0};
+    return is_it;
+}
+
+static void wait_at(struct vxl_proc *p, vx_gaddr addr, uint32_t bitset)
+{
+    struct vxl_waiting *w = vxl_thread_waiting(p);
+    w->is_futex = true;
+    w->futex = addr;
+    w->bitset = bitset;
+    w->order = ++p->futex_order;
+}
+
 static int32_t futex_wait(struct vxl_proc *p, const uint32_t *a, bool is_64)
 {
     uint32_t command = a[1] & FUTEX_CMD_MASK, value;
+    uint32_t bitset = command == FUTEX_WAIT_BITSET ? a[5] : FUTEX_BITSET_MATCH_ANY;
     struct timespec time, now, end;
+    if (p->threads && is_woken(p, a[0]))
+        return 0;
+    if (!bitset)
+        return -EINVAL;
     if (!vxl_get(p, a[0], &value, 4))
         return -EFAULT;
     if (value != a[2])
@@ -97,8 +123,30 @@ static int32_t futex_wait(struct vxl_proc *p, const uint32_t *a, bool is_64)
         end.tv_sec += end.tv_nsec >= 1000000000 ? 1 : end.tv_nsec < 0 ? -1 : 0;
         end.tv_nsec = (end.tv_nsec + 1000000000) % 1000000000;
     }
-    /* nobody is there to wake it: a signal or the time */
-    return vxl_wait(p, NULL, 0, a[3] ? &end : NULL) == -EINTR ? -VXL_RESTART_SYS : -ETIMEDOUT;
+    int waited = vxl_wait(p, NULL, 0, a[3] ? &end : NULL);
+    if (p->is_blocked)
+        wait_at(p, a[0], bitset);
+    return waited == -EINTR ? -VXL_RESTART_SYS : -ETIMEDOUT;
+}
+
+static int32_t futex_wake(struct vxl_proc *p, const uint32_t *a, uint32_t value)
+{
+    uint32_t any = FUTEX_BITSET_MATCH_ANY, count = (int32_t)a[2] < 0 ? 1 : a[2];
+    switch (a[1] & FUTEX_CMD_MASK) {
+    case FUTEX_WAKE:
+        return vxl_futex_wake(p, a[0], count ? count : 1, any, 0, 0); /* as Linux: 0 wakes one */
+    case FUTEX_WAKE_BITSET:
+        return a[5] ? vxl_futex_wake(p, a[0], count ? count : 1, a[5], 0, 0) : -EINVAL;
+    case FUTEX_CMP_REQUEUE:
+        if (value != a[5])
+            return -EAGAIN;
+        break;
+    default:
+        break;
+    }
+    if ((int32_t)a[2] < 0 || (int32_t)a[3] < 0)
+        return -EINVAL;
+    return vxl_futex_wake(p, a[0], a[2], any, a[4], a[3]);
 }
 
 static int32_t do_futex(struct vxl_proc *p, const uint32_t *a, bool is_64)
@@ -112,7 +160,9 @@ static int32_t do_futex(struct vxl_proc *p, const uint32_t *a, bool is_64)
     case FUTEX_WAKE_BITSET:
     case FUTEX_REQUEUE:
     case FUTEX_CMP_REQUEUE:
-        return vxl_get(p, a[0], &value, 4) ? 0 : -EFAULT;
+        if (!vxl_get(p, a[0], &value, 4))
+            return -EFAULT;
+        return futex_wake(p, a, value);
     default:
         return -ENOSYS;
     }
