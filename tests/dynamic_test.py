@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Debian's dynamically linked i386 programs under vxrun --root, against the same programs run natively.
 
-    tests/dynamic_test.py BIN-DIR CORPUS-DIR [--cache-dir DIR] [NAME...]
+    tests/dynamic_test.py BIN-DIR CORPUS-DIR [--cache-dir DIR] [--all | NAME...]
 
 BIN-DIR holds vxc and vxrun. corpus/fetch.sh unpacks the packages into CORPUS-DIR/tree
 first (it does nothing if they are there). Each case of tests/dynamic_cases.py is a script that
 does real work in a directory of its own: standard output, exit code and all files that it leaves must be
-those of the native run, which has the tree as its root by way of unshare(1).
+those of the native run, which has the tree as its root by way of unshare(1). Without names
+the quick ones are run; without --cache-dir (made by `vxc compile --tree CORPUS-DIR/tree`) everything is translated at run time.
 One line a case; the last line is "N passed, N failed, N skipped". Exit 0 passed, 1 failed, 77 nothing to run.
 """
 import hashlib
@@ -25,6 +26,7 @@ FETCH = os.path.join(HERE, "..", "corpus", "fetch.sh")
 TIMEOUT_SECONDS = 120
 FETCH_SECONDS = 900
 GUEST_DIR = "/tmp/work"
+QUICK = ["dash", "perl", "python", "lua", "luajit", "jq bc", "pictures", "threads"]
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": GUEST_DIR, "LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -142,9 +144,11 @@ def main():
         names, options = sys.argv[3:], ["--no-cache"]
         if names[:1] == ["--cache-dir"]:
             options, names = names[:2], names[2:]
+        if names == ["--all"]:
+            names = [case.name for case in dynamic_cases.CASES]
         failed = passed = 0
         for case in dynamic_cases.CASES:
-            if names and case.name not in names:
+            if case.name not in (names or QUICK):
                 continue
             why, seconds = one_case(vxrun, tree, case, options)
             print("%-12s %s (native %.2f s, vxrun %.2f s)" %
