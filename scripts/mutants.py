@@ -32,7 +32,7 @@ REFUSALS = [
     (re.compile(r"\breturn refuse\((.*)\);"), "(void)0;"),
     (re.compile(r"\breturn (VXV_(?!OK\b)[A-Z_]+);"), "(void)0;"),
     (re.compile(r"\brule = (VXV_(?!OK\b)[A-Z_]+);"), "rule = VXV_OK;"),
-    (re.compile(r"\? (VXV_(?!OK\b)[A-Z_]+) :"), "? VXV_OK :"),
+    (re.compile(r"\? (VXV_(?!OK\b|LISTED\b)[A-Z_]+) :"), "? VXV_OK :"),
     (re.compile(r": (VXV_(?!OK\b)[A-Z_]+);"), ": VXV_OK;"),
 ]
 GRANTS = [

@@ -83,6 +83,13 @@
         bswapq %rcx
         jecxz .+3
 
+#: reject V13 at 10
+        movl %ecx, %r10d                        # the end without what stands before it
+        leal -0x8048000(%r8), %ecx
+        .byte 0x48
+        movl %r9d, %ecx
+        .fill 80, 1, 0xf4
+
 #: reject V14 at 23
         movl %ecx, %r9d
         leal -0x8048000(%r8), %ecx
