@@ -166,7 +166,9 @@ int vxl_wait_fd(struct vxl_proc *p, int host_fd, short events)
     /* Without signals that could be missed the call itself may block: its EINTR is enough. */
     if (!p->watched && !p->deadline_ns && !p->threads)
         return 0;
-    if (fcntl(host_fd, F_GETFL) & O_NONBLOCK)
+    int flags = fcntl(host_fd, F_GETFL), mode = flags & O_ACCMODE;
+    /* what cannot be written will never be ready for it: the call itself says EBADF */
+    if (flags & O_NONBLOCK || mode == (events & POLLOUT ? O_RDONLY : O_WRONLY))
         return 0;
     int result = vxl_wait(p, &fd, 1, NULL);
     return result == -EINTR ? result : 0;

@@ -116,6 +116,7 @@ struct vxl_proc {
 
     /* processes */
     pid_t pid;            /* the host's when forking is allowed, else 1000 */
+    pid_t parent_pid;     /* of a forked child: the guest that forked it */
     pid_t first_pid;      /* of the first process: group and session of all */
     pid_t children[VXL_CHILD_LIMIT];
     size_t child_count;

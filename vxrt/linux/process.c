@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,6 +64,7 @@ _Noreturn void vxl_leave_child(const struct vxl_outcome *outcome)
 static void become_child(struct vxl_proc *p)
 {
     p->is_child = true;
+    p->parent_pid = p->pid;
     p->has_ticks = false; /* timers are not inherited */
     vxl_threads_forget(p);
     p->pid = getpid();
@@ -230,6 +232,25 @@ int32_t vxl_waitpid(struct vxl_proc *p, const uint32_t *a)
 
 /* ---- kill ------------------------------------------------------------ */
 
+/*
+ * To the guest that forked this one, as long as it is there: a descriptor names the process, so that its
+ * number cannot come to mean another one meanwhile. Only what a guest may get from outside.
+ */
+static int32_t send_to_parent(struct vxl_proc *p, int signal)
+{
+    static const uint64_t allowed = 1ull << (SIGHUP - 1) | 1ull << (SIGINT - 1) | 1ull << (SIGQUIT - 1) |
+                                    1ull << (SIGKILL - 1) | 1ull << (SIGUSR1 - 1) | 1ull << (SIGUSR2 - 1) |
+                                    1ull << (SIGTERM - 1) | 1ull << (SIGWINCH - 1);
+    if (signal && !(allowed >> (signal - 1) & 1))
+        return -EPERM;
+    int fd = (int)syscall(SYS_pidfd_open, p->parent_pid, 0);
+    int32_t result = fd >= 0 && getppid() == p->parent_pid
+                         ? (int32_t)vxl_result(syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0)) : -ESRCH;
+    if (fd >= 0)
+        close(fd);
+    return result;
+}
+
 static int32_t send(struct vxl_proc *p, pid_t pid, uint32_t signal, int32_t code)
 {
     if (signal > VXL_SIGNAL_COUNT)
@@ -241,6 +262,8 @@ static int32_t send(struct vxl_proc *p, pid_t pid, uint32_t signal, int32_t code
     }
     if (pid > 0 && find_child(p, pid) >= 0)
         return (int32_t)vxl_result(kill(pid, (int)signal));
+    if (p->is_child && pid == p->parent_pid)
+        return send_to_parent(p, (int)signal);
     return -ESRCH;
 }
 
