@@ -24,7 +24,7 @@
     CALL(11, execve, execve) \
     CALL(12, chdir, chdir) \
     CALL(13, time, time) \
-    NONE(14, mknod) \
+    CALL(14, mknod, mknod) \
     CALL(15, chmod, chmod) \
     CALL(16, lchown, chown) \
     NONE(17, break) \
@@ -291,7 +291,7 @@
     NONE(281, mq_notify) \
     NONE(282, mq_getsetattr) \
     NONE(283, kexec_load) \
-    NONE(284, waitid) \
+    CALL(284, waitid, waitid) \
     NONE(286, add_key) \
     NONE(287, request_key) \
     NONE(288, keyctl) \
@@ -303,7 +303,7 @@
     NONE(294, migrate_pages) \
     CALL(295, openat, openat) \
     CALL(296, mkdirat, mkdirat) \
-    NONE(297, mknodat) \
+    CALL(297, mknodat, mknodat) \
     CALL(298, fchownat, fchownat) \
     CALL(299, futimesat, futimesat) \
     CALL(300, fstatat64, fstatat64) \
@@ -364,7 +364,7 @@
     CALL(355, getrandom, getrandom) \
     NONE(356, memfd_create) \
     NONE(357, bpf) \
-    NONE(358, execveat) \
+    CALL(358, execveat, execveat) \
     CALL(359, socket, socket) \
     CALL(360, socketpair, socketpair) \
     NONE(361, bind) \

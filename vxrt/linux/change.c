@@ -31,6 +31,22 @@ static int find_for_change(struct vxl_proc *p, uint32_t dirfd, vx_gaddr path_at,
     return status;
 }
 
+/* O_PATH descriptor of a file that may be changed. */
+static int open_for_change(struct vxl_proc *p, uint32_t dirfd, vx_gaddr path_at, bool follow)
+{
+    char path[VXL_PATH_BYTES];
+    struct vxl_place place;
+    int status = vxl_get_path(p, path_at, path);
+    if (status < 0)
+        return status;
+    int host = vxl_open_path(p, dirfd, path, follow, &place);
+    if (host >= 0 && place.is_read_only) {
+        close(host);
+        return -EROFS;
+    }
+    return host;
+}
+
 static int32_t mkdir_at(struct vxl_proc *p, uint32_t dirfd, vx_gaddr path, uint32_t mode)
 {
     struct vxl_place place;
@@ -138,6 +154,23 @@ static int32_t link_at(struct vxl_proc *p, uint32_t from_dir, vx_gaddr from, uin
     return status;
 }
 
+/* To what a symbolic link leads to, which is in the same grant. */
+static int32_t link_target(struct vxl_proc *p, uint32_t from_dir, vx_gaddr from, uint32_t to_dir, vx_gaddr to)
+{
+    char name[40];
+    struct vxl_place place;
+    int host = open_for_change(p, from_dir, from, true);
+    if (host < 0)
+        return host;
+    int status = find_for_change(p, to_dir, to, &place);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", host);
+    if (status == 0)
+        status = (int)vxl_result(linkat(AT_FDCWD, name, place.dir_fd, place.name, AT_SYMLINK_FOLLOW));
+    vxl_place_done(&place);
+    close(host);
+    return status;
+}
+
 int32_t vxl_link(struct vxl_proc *p, const uint32_t *a)
 {
     return link_at(p, CWD, a[0], CWD, a[1]);
@@ -145,7 +178,33 @@ int32_t vxl_link(struct vxl_proc *p, const uint32_t *a)
 
 int32_t vxl_linkat(struct vxl_proc *p, const uint32_t *a)
 {
-    return a[4] ? -EINVAL : link_at(p, a[0], a[1], a[2], a[3]);
+    if (a[4] & ~(uint32_t)AT_SYMLINK_FOLLOW)
+        return -EINVAL;
+    return a[4] ? link_target(p, a[0], a[1], a[2], a[3]) : link_at(p, a[0], a[1], a[2], a[3]);
+}
+
+/* Pipes and plain files; devices are none of a guest's business. */
+static int32_t mknod_at(struct vxl_proc *p, uint32_t dirfd, vx_gaddr path, uint32_t mode)
+{
+    struct vxl_place place;
+    uint32_t type = mode & S_IFMT;
+    if (type != 0 && type != S_IFREG && type != S_IFIFO)
+        return -EPERM;
+    int status = find_for_change(p, dirfd, path, &place);
+    if (status == 0)
+        status = (int)vxl_result(mknodat(place.dir_fd, place.name, type | (mode & 01777), 0));
+    vxl_place_done(&place);
+    return status;
+}
+
+int32_t vxl_mknod(struct vxl_proc *p, const uint32_t *a)
+{
+    return mknod_at(p, CWD, a[0], a[1]);
+}
+
+int32_t vxl_mknodat(struct vxl_proc *p, const uint32_t *a)
+{
+    return mknod_at(p, a[0], a[1], a[2]);
 }
 
 /* The text of a link may be anything: it is followed beneath the grant only. */
@@ -202,22 +261,6 @@ int32_t vxl_truncate(struct vxl_proc *p, const uint32_t *a)
 int32_t vxl_truncate64(struct vxl_proc *p, const uint32_t *a)
 {
     return truncate_path(p, a[0], (int64_t)((uint64_t)a[2] << 32 | a[1]));
-}
-
-/* O_PATH descriptor of a file that may be changed. */
-static int open_for_change(struct vxl_proc *p, uint32_t dirfd, vx_gaddr path_at, bool follow)
-{
-    char path[VXL_PATH_BYTES];
-    struct vxl_place place;
-    int status = vxl_get_path(p, path_at, path);
-    if (status < 0)
-        return status;
-    int host = vxl_open_path(p, dirfd, path, follow, &place);
-    if (host >= 0 && place.is_read_only) {
-        close(host);
-        return -EROFS;
-    }
-    return host;
 }
 
 /* There is no fchmod on O_PATH descriptors before Linux 6.6; their /proc name works everywhere. */

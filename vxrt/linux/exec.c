@@ -18,6 +18,7 @@
 #define SCRIPT_DEPTH 4
 #define LINK_DEPTH 8
 #define SCRIPT_LINE 256
+#define FD_PREFIX "/dev/fd/" /* what execveat makes of a descriptor, as the kernel does */
 
 /* A growing list of strings, NULL-terminated; owns them. */
 struct strings {
@@ -145,6 +146,21 @@ int vxl_open_executable(struct vxl_proc *p, const char *path, struct vxl_executa
     return 0;
 }
 
+/* A program by the guest's descriptor, opened once more for reading: it may be one for nothing but the path. */
+static int open_descriptor(struct vxl_proc *p, uint32_t fd, struct vxl_executable *out)
+{
+    char name[40];
+    int host = vxl_host_fd(p, fd);
+    if (host < 0)
+        return host;
+    if (fstat(host, &out->st) || !S_ISREG(out->st.st_mode) || !(out->st.st_mode & 0111))
+        return -EACCES;
+    snprintf(name, sizeof name, "/proc/self/fd/%d", host);
+    out->fd = open(name, O_RDONLY | O_CLOEXEC);
+    snprintf(out->guest_path, sizeof out->guest_path, FD_PREFIX "%u", fd);
+    return out->fd < 0 ? -errno : 0;
+}
+
 static int open_program(struct vxl_proc *p, const char *path, struct program *program)
 {
     struct vxl_executable file;
@@ -159,7 +175,11 @@ static int open_program(struct vxl_proc *p, const char *path, struct program *pr
             return p->exe_ino ? 0 : -ENOENT;
         }
     }
-    int status = vxl_open_executable(p, path, &file);
+    char *end;
+    bool is_descriptor = !strncmp(path, FD_PREFIX, strlen(FD_PREFIX)) && path[strlen(FD_PREFIX)];
+    unsigned long number = is_descriptor ? strtoul(path + strlen(FD_PREFIX), &end, 10) : 0;
+    int status = is_descriptor && !*end && number < VXL_FD_LIMIT ? open_descriptor(p, (uint32_t)number, &file)
+                                                                   : vxl_open_executable(p, path, &file);
     if (status < 0)
         return status;
     program->fd = file.fd;
@@ -325,25 +345,48 @@ static int execute(struct vxl_proc *p, char path[VXL_PATH_BYTES], struct strings
     return status;
 }
 
-int32_t vxl_execve(struct vxl_proc *p, const uint32_t *a)
+static int32_t execute_from(struct vxl_proc *p, char path[VXL_PATH_BYTES], vx_gaddr argv_at, vx_gaddr envp_at)
 {
-    char path[VXL_PATH_BYTES];
     struct strings argv = {0}, envp = {0};
     struct vx_error error;
-    if (!p->config->allow_fork) {
-        p->refused[p->call_number]++;
-        return -ENOSYS;
-    }
-    int status = vxl_get_path(p, a[0], path);
+    int status = get_strings(p, argv_at, &argv);
     if (status == 0)
-        status = get_strings(p, a[1], &argv);
-    if (status == 0)
-        status = get_strings(p, a[2], &envp);
+        status = get_strings(p, envp_at, &envp);
     if (status == 0)
         return execute(p, path, &argv, &envp, &error);
     strings_free(&argv);
     strings_free(&envp);
     return status;
+}
+
+int32_t vxl_execve(struct vxl_proc *p, const uint32_t *a)
+{
+    char path[VXL_PATH_BYTES];
+    if (!p->config->allow_fork) {
+        p->refused[p->call_number]++;
+        return -ENOSYS;
+    }
+    int status = vxl_get_path(p, a[0], path);
+    return status < 0 ? status : execute_from(p, path, a[1], a[2]);
+}
+
+/* Directory, path, arguments, environment, flags. */
+int32_t vxl_execveat(struct vxl_proc *p, const uint32_t *a)
+{
+    char path[VXL_PATH_BYTES];
+    struct vxl_place place;
+    if (!p->config->allow_fork) {
+        p->refused[p->call_number]++;
+        return -ENOSYS;
+    }
+    int status = vxl_get_path(p, a[1], path);
+    if (status == 0 && a[4] & ~(uint32_t)AT_EMPTY_PATH)
+        return -EINVAL;
+    if (status == 0 && !*path && a[4] & AT_EMPTY_PATH)
+        snprintf(path, sizeof path, FD_PREFIX "%u", a[0]);
+    else if (status == 0 && (status = vxl_find(p, a[0], path, &place)) == 0)
+        strcpy(path, place.guest);
+    return status < 0 ? status : execute_from(p, path, a[2], a[3]);
 }
 
 static int copy_strings(const char *const *list, struct strings *out)

@@ -95,6 +95,7 @@ struct vxl_proc {
     bool has_ticks;
     timer_t ticks;
     uint64_t futex_order;
+    int last_thread;      /* of the ids of threads */
     atomic_bool has_tick; /* its time slice is over */
 
     /* signals: bit n - 1 = signal n */

@@ -176,35 +176,39 @@ static int wait_a_little(struct vxl_proc *p)
     return vxl_wait(p, NULL, 0, &end);
 }
 
-static int32_t wait_for(struct vxl_proc *p, pid_t pid, vx_gaddr status_at, uint32_t options,
-                        vx_gaddr usage_at)
+/* A child that has ended: its pid; 0: none yet, with WNOHANG; else -errno. */
+static int32_t wait_child(struct vxl_proc *p, pid_t pid, uint32_t options, int *status, struct rusage *usage)
 {
-    int status = 0;
-    struct rusage usage;
     pid_t got;
-    if (options & ~(uint32_t)(WNOHANG | WUNTRACED | WCONTINUED | __WALL | __WCLONE | __WNOTHREAD))
-        return -EINVAL;
-    if (options & __WCLONE)
-        return -ECHILD;
     if (pid < -1)
         pid = -1; /* one process group */
     for (bool stop = false;;) {
         sigset_t old;
         vxl_hold_signals(p, &old);
-        got = look(p, pid, (int)(options & (WUNTRACED | WCONTINUED)), &status, &usage);
+        got = look(p, pid, (int)(options & (WUNTRACED | WCONTINUED)), status, usage);
         if (got == 0 && !(options & WNOHANG) && !(stop = vxl_is_interrupted(p)) && !p->threads)
             ppoll(NULL, 0, NULL, &old);
         vxl_release_signals(&old);
-        if (got == 0 && (options & WNOHANG))
-            return 0;
+        if (got || options & WNOHANG)
+            return got;
         if (stop)
             return -VXL_RESTART_SYS;
-        if (got)
-            break;
         if (p->threads && wait_a_little(p) == -EINTR)
             return -VXL_RESTART_SYS;
     }
-    if (got < 0)
+}
+
+static int32_t wait_for(struct vxl_proc *p, pid_t pid, vx_gaddr status_at, uint32_t options,
+                        vx_gaddr usage_at)
+{
+    int status = 0;
+    struct rusage usage;
+    if (options & ~(uint32_t)(WNOHANG | WUNTRACED | WCONTINUED | __WALL | __WCLONE | __WNOTHREAD))
+        return -EINVAL;
+    if (options & __WCLONE)
+        return -ECHILD;
+    int32_t got = wait_child(p, pid, options, &status, &usage);
+    if (got <= 0)
         return got;
     if (status_at && !vxl_put(p, status_at, &status, 4))
         return -EFAULT;
@@ -228,6 +232,26 @@ int32_t vxl_wait4(struct vxl_proc *p, const uint32_t *a)
 int32_t vxl_waitpid(struct vxl_proc *p, const uint32_t *a)
 {
     return wait_for(p, (pid_t)a[0], a[1], a[2], 0);
+}
+
+/* Kind of id, id, siginfo, options, usage (not filled). Children end; they do not stop. */
+int32_t vxl_waitid(struct vxl_proc *p, const uint32_t *a)
+{
+    int status = 0;
+    struct rusage usage;
+    struct abi32_siginfo info = {0};
+    if (a[0] > P_PGID || !(a[3] & WEXITED) || a[3] & ~(uint32_t)(WNOHANG | WEXITED | WSTOPPED | WCONTINUED | __WALL))
+        return -EINVAL;
+    int32_t got = wait_child(p, a[0] == P_PID ? (pid_t)a[1] : -1, a[3] & WNOHANG, &status, &usage);
+    if (got < 0)
+        return got;
+    if (got > 0) {
+        info = (struct abi32_siginfo){.signo = SIGCHLD, .code = WIFEXITED(status) ? CLD_EXITED : CLD_KILLED};
+        info.u.child.pid = got;
+        info.u.child.uid = 1000;
+        info.u.child.status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
+    }
+    return !a[2] || vxl_put(p, a[2], &info, sizeof info) ? 0 : -EFAULT;
 }
 
 /* ---- kill ------------------------------------------------------------ */

@@ -123,8 +123,10 @@ struct vxl_thread *vxl_thread_by_id(struct vxl_proc *p, pid_t tid)
 
 static pid_t free_tid(struct vxl_proc *p)
 {
-    for (int k = 1; k < VXL_THREAD_LIMIT; k++) {
-        pid_t tid = p->pid % TID_STEP + k * TID_STEP;
+    /* the number that was free for the longest time: it may still be named */
+    for (int i = 1; i < VXL_THREAD_LIMIT; i++) {
+        p->last_thread = p->last_thread % (VXL_THREAD_LIMIT - 1) + 1;
+        pid_t tid = p->pid % TID_STEP + p->last_thread * TID_STEP;
         if (tid != p->tid && !vxl_thread_by_id(p, tid))
             return tid;
     }
