@@ -140,7 +140,7 @@ static vx_status map_image(struct vx_box *box)
     return VX_OK;
 }
 
-static void destroy(struct vx_box *box)
+void vxi_box_destroy(struct vx_box *box)
 {
     vxi_timer_free(box);
     vxi_retry_free(box);
@@ -152,13 +152,12 @@ static void destroy(struct vx_box *box)
     free(box->profile);
     if (box->reservation)
         munmap(box->reservation, BOX_BYTES);
-    if (box->image)
-        vx_image_close(box->image);
+    vx_snapshot_close(box->base);
+    vx_image_close(box->image);
     free(box);
 }
 
-vx_status vx_box_new(struct vx_image *image, const struct vx_box_options *options, struct vx_box **out,
-                     struct vx_error *error)
+vx_status vxi_box_make(const struct vx_box_options *options, struct vx_box **out, struct vx_error *error)
 {
     vx_status status = vxi_signals_install();
     if (status != VX_OK)
@@ -174,19 +173,31 @@ vx_status vx_box_new(struct vx_image *image, const struct vx_box_options *option
         box->no_dynamic = options->no_dynamic;
     }
     if (!reserve(box)) {
-        destroy(box);
+        vxi_box_destroy(box);
         return vxi_fail(error, VX_ERR_ADDRESS_SPACE, 0, "no address space for the window");
     }
     init_context(box);
+    *out = box;
+    return VX_OK;
+}
+
+vx_status vx_box_new(struct vx_image *image, const struct vx_box_options *options, struct vx_box **out,
+                     struct vx_error *error)
+{
+    struct vx_box *box;
+    vx_status status = vxi_box_make(options, &box, error);
+    if (status != VX_OK)
+        return status;
     if (image) {
         vxi_image_retain(image);
         box->image = image;
         status = map_image(box);
     }
     if (status != VX_OK) {
-        destroy(box);
+        vxi_box_destroy(box);
         return vxi_fail(error, status, 0, "cannot map the image");
     }
+    box->changes = (struct vxi_changes){ 0 };
     *out = box;
     return VX_OK;
 }
@@ -197,7 +208,7 @@ vx_status vx_box_free(struct vx_box *box)
         return VX_OK;
     if (atomic_exchange(&box->is_running, true))
         return VX_ERR_BUSY;
-    destroy(box);
+    vxi_box_destroy(box);
     return VX_OK;
 }
 

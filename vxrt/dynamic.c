@@ -130,6 +130,7 @@ static bool leave_out(struct vx_box *box, uint32_t page)
 {
     if (box->read_faults++ == READ_FAULT_LIMIT || page >= VXI_PAGE_COUNT)
         return false;
+    vxi_changed(box, page, page);
     box->pages[page] |= VXI_PAGE_HOT;
     box->hot_left = READ_FAULT_INSNS;
     vxi_spans_changed(box);

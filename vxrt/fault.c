@@ -42,6 +42,8 @@ static enum vxi_next rewrite(struct vx_box *box, uint32_t page, struct vx_trap *
     if (box->rewrites[page] < UINT8_MAX)
         box->rewrites[page]++;
     vxi_code_changes(box, page, page);
+    vxi_changed(box, page, page);
+    box->has_rewrites = true;
     if (box->rewrites[page] >= HOT_REWRITES && box->pages[page] & VX_PROT_EXEC) {
         box->pages[page] |= VXI_PAGE_HOT;
         box->rewrites[page] = HOT_REWRITES / 2;

@@ -12,6 +12,7 @@
 
 static void destroy(struct vx_image *image)
 {
+    vx_snapshot_close(atomic_load(&image->initial));
     if (image->zone)
         vxi_zone_close(image->zone);
     vxi_guest_free(image);

@@ -252,6 +252,19 @@ struct vx_image {
     struct vx_error cache_error;
     uint64_t open_ns;
     struct vxi_link link;
+    _Atomic(struct vx_snapshot *) initial; /* the first state of its boxes; NULL: nobody asked */
+};
+
+/* ---- what differs from the state that a reset goes back to (changes.c, snapshot.h) ---- */
+
+#define VXI_MAX_CHANGES 16
+/* Pages whose mapping, protection or marks were changed since; sorted, apart from each other. */
+struct vxi_changes {
+    uint32_t count;
+    struct {
+        uint32_t first, last;
+    } ranges[VXI_MAX_CHANGES];
+    bool has_zones;   /* the list of zones was changed */
 };
 
 /* ---- box ---- */
@@ -297,6 +310,7 @@ struct vx_box {
     timer_t timer;
     int timer_thread;
     uint64_t limit_ns;  /* left */
+    uint64_t full_limit_ns; /* as it was set */
     uint64_t run_start_ns;
     uint64_t timer_at_ns; /* when the timer will fire; 0 = idle */
     int retry_timer;      /* kernel's number of the timer that repeats a request */
@@ -304,6 +318,11 @@ struct vx_box {
     uint32_t return_epoch; /* counts resets of the return stack: slots of an older one may not be used */
     struct vxi_calls calls;
     struct vxi_system system;
+    struct vx_snapshot *base; /* what a reset goes back to; NULL: not yet made, the image's first state */
+    struct vxi_changes changes;
+    bool has_rewrites;  /* some of rewrites[] is not 0 */
+    bool has_files;     /* vx_box_map_file was used since then */
+    bool is_spoiled;    /* a reset failed half-way */
     struct vx_stats stats;
     vx_gaddr *seeds;    /* where run-time translation began, the newest first */
     size_t seed_count, seed_capacity, merge_at;
@@ -325,7 +344,14 @@ void vxi_code_changes(struct vx_box *box, uint32_t first, uint32_t last);
 /* Map an image's segments into a new box. */
 vx_status vxi_map_runs(struct vx_box *box, const struct vxi_run *runs, size_t count, int fd, vx_gaddr bias);
 
+/* changes.c */
+void vxi_changed(struct vx_box *box, uint32_t first, uint32_t last);
+bool vxi_is_changed(const struct vx_box *box, uint32_t page);
+
 /* box.c */
+/* An empty box. */
+vx_status vxi_box_make(const struct vx_box_options *options, struct vx_box **out, struct vx_error *error);
+void vxi_box_destroy(struct vx_box *box);
 /* Empty it; and also overwrite what was on it, because code that it names is about to go. */
 void vxi_reset_return_stack(struct vx_box *box);
 void vxi_forget_return_stack(struct vx_box *box);
@@ -338,6 +364,8 @@ void vxi_units_free(struct vx_box *box);
 void vxi_units_flush(struct vx_box *box);
 /* Drop every unit made from bytes of pages [first, last]. */
 void vxi_units_drop(struct vx_box *box, uint32_t first, uint32_t last);
+/* Drop every unit made from bytes that may have been written since box->base. */
+void vxi_units_drop_changed(struct vx_box *box);
 struct vxi_unit *vxi_unit_at(struct vx_box *box, uint64_t host);
 /* Host address of an entry, 0 = none. */
 uint64_t vxi_unit_entry(struct vx_box *box, vx_gaddr addr);
@@ -388,6 +416,8 @@ vx_status vxi_zones_add(struct vx_box *box, struct vxi_zone *zone, uint32_t firs
 void vxi_leave_zone(struct vx_box *box, struct vxi_zone *zone);
 void vxi_leave_zones(struct vx_box *box, uint32_t first, uint32_t last);
 void vxi_zones_free(struct vx_box *box);
+/* Use this list (NULL: none), which is copied. The page map is the caller's business. */
+vx_status vxi_zones_set(struct vx_box *box, const struct vxi_zones *zones);
 
 /* guest_file.c: fills image->guest_size, memory_file and guest, with room for size bytes, writable until sealed */
 vx_status vxi_guest_new(struct vx_image *image, size_t size, struct vx_error *error);

@@ -130,6 +130,7 @@ vx_status vx_image_link(struct vx_image *image, const struct vx_link *options, s
         return status;
     }
     image->link.is_linked = true;
+    vx_snapshot_close(atomic_exchange(&image->initial, NULL)); /* of boxes that are gone */
     if (in_code)
         leave_cache(image);
     return vxi_succeed(error);

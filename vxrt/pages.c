@@ -110,6 +110,8 @@ static vx_status map(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot,
     if (box->mapped_pages - replaced + count > box->max_pages)
         return VX_ERR_TOO_LARGE;
     vxi_code_changes(box, first, last);
+    vxi_changed(box, first, last);
+    box->has_files |= fd >= 0;
     uint8_t value = (uint8_t)(prot | VXI_PAGE_MAPPED);
     int flags = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0);
     void *at = mmap(box->window + addr, count * VX_PAGE_BYTES, vxi_host_prot(value), flags, fd, (off_t)offset);
@@ -171,6 +173,7 @@ vx_status vx_box_unmap(struct vx_box *box, vx_gaddr addr, uint32_t size)
     if (!page_range(addr, size, &first, &last))
         return VX_ERR_RANGE;
     vxi_code_changes(box, first, last);
+    vxi_changed(box, first, last);
     uint64_t count = (uint64_t)last - first + 1;
     void *at = mmap(box->window + addr, count * VX_PAGE_BYTES, PROT_NONE,
                     MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE | MAP_ANONYMOUS, -1, 0);
@@ -195,6 +198,7 @@ vx_status vx_box_protect(struct vx_box *box, vx_gaddr addr, uint32_t size, int p
         has_change |= (box->pages[i] ^ prot) & VX_PROT_EXEC;
         gains_exec |= prot & ~box->pages[i] & VX_PROT_EXEC;
     }
+    vxi_changed(box, first, last);
     /* Code stays good while its bytes do and it may be executed. */
     if (!(prot & VX_PROT_EXEC))
         vxi_code_changes(box, first, last);

@@ -63,7 +63,7 @@ vx_status vxi_begin(struct vx_box *box)
 {
     if (atomic_exchange_explicit(&box->is_running, true, memory_order_acquire))
         return VX_ERR_BUSY;
-    vx_status status = vxi_thread_prepare();
+    vx_status status = box->is_spoiled ? VX_ERR_MEMORY : vxi_thread_prepare();
     if (status != VX_OK) {
         atomic_store(&box->is_running, false);
         return status;

@@ -62,7 +62,7 @@ vx_status vx_box_set_time_limit(struct vx_box *box, uint64_t nanoseconds)
     vxi_timer_free(box);
     atomic_fetch_and(&box->ctx->interrupt, ~(uint32_t)VXI_INTERRUPT_TIMER);
     box->has_limit = nanoseconds != 0;
-    box->limit_ns = nanoseconds;
+    box->limit_ns = box->full_limit_ns = nanoseconds;
     return VX_OK;
 }
 

@@ -284,6 +284,28 @@ void vxi_units_drop(struct vx_box *box, uint32_t first, uint32_t last)
     vxi_reset_return_stack(box);
 }
 
+/* Nothing could write to pages that are neither writable nor changed. */
+static bool is_sure(const struct vx_box *box, uint32_t page)
+{
+    return !(box->pages[page] & VX_PROT_WRITE) && !vxi_is_changed(box, page);
+}
+
+void vxi_units_drop_changed(struct vx_box *box)
+{
+    struct vxi_units *units = &box->units;
+    for (size_t u = 0; u < units->count; u++)
+        for (size_t i = 0; i < units->list[u].page_count; i++) {
+            uint32_t page = units->list[u].pages[i];
+            if (is_sure(box, page))
+                continue;
+            vxi_units_drop(box, page, page); /* this one too, so the loop ends */
+            box->pages[page] &= (uint8_t)~VXI_PAGE_CODE;
+            if (box->pages[page] & VX_PROT_WRITE)
+                vxi_protect_pages(box, page, page);
+        }
+    vxi_singles_free(box);
+}
+
 void vxi_units_flush(struct vx_box *box)
 {
     struct vxi_units *units = &box->units;

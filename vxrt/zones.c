@@ -44,6 +44,7 @@ struct vxi_zone *vxi_zone_at(const struct vx_box *box, uint64_t host)
 static void replace(struct vx_box *box, struct vxi_zones *zones)
 {
     struct vxi_zones *old = box->zones;
+    box->changes.has_zones = true;
     box->zones = zones;
     atomic_signal_fence(memory_order_seq_cst);
     free(old);
@@ -145,6 +146,25 @@ void vxi_leave_zones(struct vx_box *box, uint32_t first, uint32_t last)
             i++;
         }
     }
+}
+
+vx_status vxi_zones_set(struct vx_box *box, const struct vxi_zones *zones)
+{
+    struct vxi_zones *copy = NULL;
+    if (zones && zones->count) {
+        size_t size = sizeof *copy + zones->count * sizeof *copy->ranges;
+        copy = malloc(size);
+        if (!copy)
+            return VX_ERR_MEMORY;
+        memcpy(copy, zones, size);
+    }
+    for (size_t i = 0; copy && i < copy->count; i++)
+        if (!hold(box, copy->ranges[i].zone)) {
+            free(copy);
+            return VX_ERR_MEMORY;
+        }
+    replace(box, copy);
+    return VX_OK;
 }
 
 void vxi_zones_free(struct vx_box *box)

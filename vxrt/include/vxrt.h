@@ -222,6 +222,7 @@ const vx_gaddr *vx_box_profile(const struct vx_box *box, size_t *count);
 const char *vx_version(void);
 
 #include "vx_call.h"
+#include "vx_memory.h"
 
 #ifdef __cplusplus
 }
