@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 
 #include "vxrt/helper.h"
-#include "vxrt/internal.h"
+#include "vxrt/threads.h"
 
 /* Offsets from the end of the guard above the window. */
 #define AREA_MAP VXI_RETURN_STACK_BYTES
@@ -43,21 +43,33 @@ static bool has_avx(void)
     return __builtin_cpu_supports("avx");
 }
 
-static void init_context(struct vx_box *box)
+static void empty_return_stack(struct vxi_context *ctx)
 {
-    struct vxi_context *ctx = (struct vxi_context *)(box->area + AREA_CONTEXT);
-    box->ctx = ctx;
+    ctx->rsp = ctx->rsp_top;
+    *(uint64_t *)ctx->rsp_top = (uint64_t)vxi_stub_underflow;
+}
+
+void vxi_context_init(struct vxi_context *ctx, const struct vx_box *box, uint8_t *stack)
+{
     ctx->return_stub = (uint64_t)vxi_stub_return;
     ctx->event_stub = (uint64_t)vxi_stub_event;
     ctx->miss_stub = (uint64_t)vxi_stub_miss;
     ctx->window = (uint64_t)box->window;
-    ctx->rsp_top = (uint64_t)(box->area + VXI_RETURN_STACK_BYTES - 8);
+    ctx->rsp_top = (uint64_t)(stack + VXI_RETURN_STACK_BYTES - 8);
     ctx->has_avx = has_avx();
     ctx->regs.eflags = VXI_EFLAGS_FIXED;
     ctx->regs.cs = VXI_SELECTOR_CODE;
     ctx->regs.ss = ctx->regs.ds = ctx->regs.es = VXI_SELECTOR_DATA;
     vxi_fp_init(ctx);
-    vxi_reset_return_stack(box);
+    empty_return_stack(ctx);
+}
+
+struct vxi_context *vxi_context_at(const struct vx_box *box, size_t index)
+{
+    if (!box->pool)
+        return index == 0 ? box->ctx : NULL;
+    struct vx_thread *thread = index < VX_MAX_THREADS ? atomic_load(&box->pool->list[index]) : NULL;
+    return thread ? thread->seat.ctx : NULL;
 }
 
 /*
@@ -66,24 +78,32 @@ static void init_context(struct vx_box *box)
  */
 void vxi_forget_return_stack(struct vx_box *box)
 {
-    if (madvise(box->area, VXI_RETURN_STACK_BYTES, MADV_DONTNEED) != 0)
-        memset(box->area, 0, VXI_RETURN_STACK_BYTES);
+    struct vxi_context *ctx;
+    for (size_t i = 0; (ctx = vxi_context_at(box, i)); i++) {
+        void *stack = (void *)(ctx->rsp_top + 8 - VXI_RETURN_STACK_BYTES);
+        if (madvise(stack, VXI_RETURN_STACK_BYTES, MADV_DONTNEED) != 0)
+            memset(stack, 0, VXI_RETURN_STACK_BYTES);
+    }
     vxi_reset_return_stack(box);
 }
 
 void vxi_reset_return_stack(struct vx_box *box)
 {
+    struct vxi_context *ctx;
     box->return_epoch++;
-    box->ctx->rsp = box->ctx->rsp_top;
-    *(uint64_t *)box->ctx->rsp_top = (uint64_t)vxi_stub_underflow;
+    for (size_t i = 0; (ctx = vxi_context_at(box, i)); i++)
+        empty_return_stack(ctx);
 }
 
 void vxi_clear_table(struct vx_box *box)
 {
-    uint8_t *table = (uint8_t *)box->ctx + VX_CTX_TABLE;
-    if (madvise(table, VXI_TABLE_BYTES, MADV_DONTNEED) != 0 &&
-        mmap(table, VXI_TABLE_BYTES, PROT_READ | PROT_WRITE, FLAGS | MAP_FIXED, -1, 0) == MAP_FAILED)
-        abort(); /* stale entries must not stay, and nothing else removes them */
+    struct vxi_context *ctx;
+    for (size_t i = 0; (ctx = vxi_context_at(box, i)); i++) {
+        uint8_t *table = (uint8_t *)ctx + VX_CTX_TABLE;
+        if (madvise(table, VXI_TABLE_BYTES, MADV_DONTNEED) != 0 &&
+            mmap(table, VXI_TABLE_BYTES, PROT_READ | PROT_WRITE, FLAGS | MAP_FIXED, -1, 0) == MAP_FAILED)
+            abort(); /* stale entries must not stay, and nothing else removes them */
+    }
     vxi_gate_fill(box);
 }
 
@@ -143,7 +163,9 @@ static vx_status map_image(struct vx_box *box)
 void vxi_box_destroy(struct vx_box *box)
 {
     vxi_timer_free(box);
-    vxi_retry_free(box);
+    vxi_threads_destroy(box);
+    if (box->reservation && box->ctx)
+        vxi_retry_free(box->ctx);
     vxi_stopped_drop(box, 0, true);
     vxi_units_free(box);
     vxi_zones_free(box);
@@ -176,7 +198,8 @@ vx_status vxi_box_make(const struct vx_box_options *options, struct vx_box **out
         vxi_box_destroy(box);
         return vxi_fail(error, VX_ERR_ADDRESS_SPACE, 0, "no address space for the window");
     }
-    init_context(box);
+    box->ctx = (struct vxi_context *)(box->area + AREA_CONTEXT);
+    vxi_context_init(box->ctx, box, box->area);
     *out = box;
     return VX_OK;
 }
@@ -236,8 +259,11 @@ void vx_box_stats(const struct vx_box *box, struct vx_stats *stats)
 {
     *stats = box->stats;
     stats->open_ns = box->image ? box->image->open_ns : 0;
-    stats->dispatches = box->ctx->dispatches;
-    stats->return_misses = box->ctx->return_misses;
+    const struct vxi_context *ctx;
+    for (size_t i = 0; (ctx = vxi_context_at(box, i)); i++) {
+        stats->dispatches += ctx->dispatches;
+        stats->return_misses += ctx->return_misses;
+    }
 }
 
 const vx_gaddr *vx_box_profile(const struct vx_box *box, size_t *count)

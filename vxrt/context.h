@@ -49,6 +49,10 @@
 #define VXI_EXIT_ABORT 5  /* interrupted before the guest was entered: nothing changed */
 #define VXI_EXIT_DONE 6   /* returned to VX_GATE_RETURN: regs eax edx esp; x87 and SSE are the host's */
 #define VXI_EXIT_HOST 7   /* a host function failed or suspended; x87 and SSE are the host's */
+/* In a box with threads, what became of an exit while the thread was brought to a boundary (turns.c). */
+#define VXI_EXIT_AGAIN 8   /* go on at regs.eip */
+#define VXI_EXIT_FAULT 9   /* a fault: eip and esp are known, ctx->signal says the rest */
+#define VXI_EXIT_TRAPPED 10 /* a trap */
 
 /* What vxi_host_call returns: result in eax and edx, or in ctx->result; or leave. */
 #define VXI_HOST_INT 0
@@ -67,6 +71,7 @@
 /* Bits of ctx->interrupt. */
 #define VXI_INTERRUPT_STOP 1
 #define VXI_INTERRUPT_TIMER 2
+#define VXI_INTERRUPT_PAUSE 4 /* another thread of the box wants this one at a boundary */
 
 /*
  * EFLAGS: those that the processor has for the guest (CF PF AF ZF SF DF OF); those
@@ -138,6 +143,8 @@ struct vxi_context {
     /* Calls: a float or double result from the guest, a double to it. */
     uint8_t result[16];
     uint32_t is_float;          /* VXI_FLOAT, VXI_DOUBLE: the call in progress returns one; else 0 */
+    int retry_timer;            /* kernel's number of the timer that repeats a request */
+    int retry_thread;           /* to whom; 0 = no such timer */
 };
 
 _Static_assert(offsetof(struct vxi_context, return_stub) == VX_CTX_RETURN, "contract");

@@ -32,6 +32,7 @@ void vxi_spans_changed(struct vx_box *box)
     free(box->spans);
     box->spans = NULL;
     box->span_count = 0;
+    box->has_open_code = false;
 }
 
 static bool is_plain_code(const struct vx_box *box, uint32_t page)
@@ -47,9 +48,9 @@ static bool make_spans(struct vx_box *box)
     for (uint32_t page = box->exec_low / VX_PAGE_BYTES; page <= last; page++) {
         if (!is_plain_code(box, page))
             continue;
-        uint32_t end = page + 1;
-        while (end <= last && is_plain_code(box, end))
-            end++;
+        uint32_t end = page;
+        for (; end <= last && is_plain_code(box, end); end++)
+            box->has_open_code |= box->pages[end] & VX_PROT_WRITE;
         if (box->span_count == capacity) {
             capacity = capacity ? capacity * 2 : 16;
             struct vxt_span *spans = realloc(box->spans, capacity * sizeof *spans);
@@ -141,6 +142,9 @@ static bool leave_out(struct vx_box *box, uint32_t page)
 static vx_status translate_unit(struct vx_box *box, const vx_gaddr *seeds, size_t count, uint32_t insns, uint32_t *rule)
 {
     vx_status status = VX_ERR_TOO_LARGE;
+    /* The translator reads the guest's bytes more than once: no other thread may write them meanwhile. */
+    if (box->has_open_code)
+        vxi_stop_others(box);
     for (; status == VX_ERR_TOO_LARGE && insns > 0; insns /= 8) {
         struct vxt_input input = { .spans = box->spans, .span_count = box->span_count, .seeds = seeds,
                                    .seed_count = count, .max_insns = insns, .threads = 1, .follow_calls = true,

@@ -4,7 +4,7 @@
  */
 #include <signal.h>
 
-#include "vxrt/internal.h"
+#include "vxrt/threads.h"
 
 #define PF_WRITE 2u
 #define PF_FETCH 16u
@@ -30,10 +30,19 @@ static enum vxi_next enter_chunk(struct vx_box *box, struct vx_trap *trap)
         return VXI_NEXT_ENTER;
     }
     /* Refused: the branch led to an entry, so the guest's state is whole. */
-    if (!vxi_zone_guest_of(zone, host, &ctx->regs.eip))
+    if (!vxi_chunk_entry(box, ctx->signal.rip))
         return vxi_error_trap(trap, VX_ERR_VXC_ENTRY, 0);
-    ctx->regs.esp = ctx->r14;
     return vxi_resolve(box, true, trap);
+}
+
+bool vxi_chunk_entry(struct vx_box *box, uint64_t rip)
+{
+    struct vxi_context *ctx = box->ctx;
+    struct vxi_zone *zone = vxi_zone_at(box, rip);
+    if (!zone || !vxi_zone_guest_of(zone, (uint32_t)(rip - (uint64_t)zone->base), &ctx->regs.eip))
+        return false;
+    ctx->regs.esp = ctx->r14;
+    return true;
 }
 
 /* The guest wrote to code that was translated. */
@@ -55,6 +64,26 @@ static enum vxi_next rewrite(struct vx_box *box, uint32_t page, struct vx_trap *
     return vxi_resolve(box, false, trap);
 }
 
+/*
+ * The page map allows the access by now: another thread was rewriting, protecting or mapping the page, and has let go
+ * of the box since. Taken again a few times, in case the host's protection could not be set.
+ */
+static bool is_over(struct vx_box *box, uint32_t address, bool is_write)
+{
+    enum { RETRY_LIMIT = 100 };
+    struct vx_thread *thread = box->threads ? box->threads->holder : NULL;
+    uint8_t flags = box->pages[address / VX_PAGE_BYTES];
+    int any = is_write ? VX_PROT_WRITE : VX_PROT_READ | VX_PROT_WRITE | VX_PROT_EXEC;
+    if (!thread || !(flags & VXI_PAGE_MAPPED) || !(flags & any) ||
+        box->ctx->signal.address - (uint64_t)box->window >= VXI_WINDOW_BYTES)
+        return false;
+    if (thread->retry_eip != box->ctx->regs.eip || thread->retry_address != address)
+        thread->retries = 0;
+    thread->retry_eip = box->ctx->regs.eip;
+    thread->retry_address = address;
+    return thread->retries++ < RETRY_LIMIT;
+}
+
 static enum vxi_next page_fault(struct vx_box *box, struct vx_trap *trap)
 {
     const struct vxi_signal *signal = &box->ctx->signal;
@@ -64,6 +93,8 @@ static enum vxi_next page_fault(struct vx_box *box, struct vx_trap *trap)
     bool is_write = signal->error & PF_WRITE;
     if (signal->number == SIGSEGV && is_write && flags & VX_PROT_WRITE && flags & (VXI_PAGE_CODE | VXI_PAGE_IMAGE))
         return rewrite(box, page, trap);
+    if (signal->number == SIGSEGV && is_over(box, address, is_write))
+        return vxi_resolve(box, false, trap);
     trap->kind = VX_TRAP_PAGE;
     trap->address = address;
     trap->access = is_write ? VX_ACCESS_WRITE : VX_ACCESS_READ;
@@ -73,7 +104,7 @@ static enum vxi_next page_fault(struct vx_box *box, struct vx_trap *trap)
     return VXI_NEXT_TRAP;
 }
 
-static enum vxi_next guest_fault(struct vx_box *box, struct vx_trap *trap)
+enum vxi_next vxi_guest_fault(struct vx_box *box, struct vx_trap *trap)
 {
     uint32_t vector = box->ctx->signal.trapno;
     trap->vector = (uint8_t)vector;
@@ -111,5 +142,5 @@ enum vxi_next vxi_signal_exit(struct vx_box *box, struct vx_trap *trap)
     box->resume_host = place.is_boundary ? place.host : 0;
     box->resume_eip = place.row.guest;
     box->resume_delta = place.row.esp_delta;
-    return guest_fault(box, trap);
+    return vxi_guest_fault(box, trap);
 }

@@ -87,7 +87,7 @@ static void fail(struct vx_box *box, enum vx_host_result how, uint32_t code, boo
 
 int vxi_host_call(struct vxi_context *ctx)
 {
-    struct vx_box *box = vxi_current;
+    struct vx_box *box = vxi_current->box;
     struct vxi_calls *calls = &box->calls;
     const struct vxi_host *host = host_at(box, ctx->regs.eip);
     vx_gaddr esp = ctx->regs.esp, base = calls->base;

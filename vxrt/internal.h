@@ -2,9 +2,9 @@
  * What the files of the runtime share: the box, its code, and the calls
  * between the parts. Nothing here is public.
  *
- * One box is used by one thread at a time; only ctx->interrupt and
- * runner are touched from elsewhere. An image is immutable but for its zone,
- * which has its own lock.
+ * One box is used by one host thread at a time, its holder where it has several
+ * (threads.h); only ctx->interrupt and runner are touched from elsewhere. An image is
+ * immutable but for its zone, which has its own lock.
  */
 #ifndef VXRT_INTERNAL_H
 #define VXRT_INTERNAL_H
@@ -81,7 +81,7 @@ struct vxi_map {
 
 struct vxi_units {
     uint8_t *zone;      /* VXI_UNIT_ZONE_BYTES, NULL until the first unit */
-    uint32_t used;      /* bytes */
+    _Atomic uint32_t used; /* bytes; read by handlers of other threads */
     uint32_t sealed;    /* bytes that are executable: whole pages */
     struct vxi_unit *list; /* sorted by host */
     size_t count, capacity;
@@ -269,6 +269,13 @@ struct vxi_changes {
 
 /* ---- box ---- */
 
+/* What the signal handlers of a host thread work on while it runs a box. */
+struct vxi_seat {
+    struct vx_box *box;
+    struct vxi_context *ctx;
+    struct vxi_seat *outer; /* whose run a signal handler or a host function interrupted, to run this one */
+};
+
 struct vx_box {
     struct vxi_context *ctx;
     uint8_t *window;
@@ -286,11 +293,14 @@ struct vx_box {
     bool no_dynamic;
     atomic_bool is_running;
     atomic_int runner;  /* thread that runs it, 0 = none */
-    struct vx_box *outer; /* whose run a signal handler interrupted, to run this one */
+    struct vxi_seat seat;
+    struct vxi_threads *threads; /* NULL: it is for one host thread at a time (threads.h) */
+    struct vxi_threads *pool;    /* contexts of threads that there are or were; NULL: none */
     struct vxi_units units;
     struct vxi_single *singles;
     struct vxt_span *spans; /* executable ranges; NULL: to be made */
     size_t span_count;
+    bool has_open_code; /* some of them may be written */
     uint32_t read_faults; /* how often the translator met a page without bytes */
     bool force_single;  /* the next instruction runs alone: it stores into its own unit */
     bool is_exact;      /* ctx->entry is in the middle of an instruction's host code */
@@ -313,8 +323,6 @@ struct vx_box {
     uint64_t full_limit_ns; /* as it was set */
     uint64_t run_start_ns;
     uint64_t timer_at_ns; /* when the timer will fire; 0 = idle */
-    int retry_timer;      /* kernel's number of the timer that repeats a request */
-    int retry_thread;     /* to whom; 0 = no such timer */
     uint32_t return_epoch; /* counts resets of the return stack: slots of an older one may not be used */
     struct vxi_calls calls;
     struct vxi_system system;
@@ -352,10 +360,19 @@ bool vxi_is_changed(const struct vx_box *box, uint32_t page);
 /* An empty box. */
 vx_status vxi_box_make(const struct vx_box_options *options, struct vx_box **out, struct vx_error *error);
 void vxi_box_destroy(struct vx_box *box);
-/* Empty it; and also overwrite what was on it, because code that it names is about to go. */
+/* Empty them; and also overwrite what was on them, because code that they name is about to go. */
 void vxi_reset_return_stack(struct vx_box *box);
 void vxi_forget_return_stack(struct vx_box *box);
 void vxi_clear_table(struct vx_box *box);
+/* A context with its return stack, which begins at `stack`. */
+void vxi_context_init(struct vxi_context *ctx, const struct vx_box *box, uint8_t *stack);
+/* Contexts of the box, of each thread: NULL past the last. */
+struct vxi_context *vxi_context_at(const struct vx_box *box, size_t index);
+
+/* turns.c: nothing of the box's code may change before no other thread of it is in translated code. */
+void vxi_stop_others(struct vx_box *box);
+/* No thread may go on at a host address that it has noted. */
+void vxi_forget_places(struct vx_box *box);
 
 /* unit.c */
 vx_status vxi_unit_add(struct vx_box *box, const struct vxi_unit_code *code, struct vxi_unit **out,
@@ -455,6 +472,12 @@ vx_status vxi_begin(struct vx_box *box);
 void vxi_end(struct vx_box *box);
 /* Translated code came out for `reason`: what next? */
 enum vxi_next vxi_came_out(struct vx_box *box, int reason, struct vx_trap *trap);
+/* The same once x87, SSE state and flags are saved. */
+enum vxi_next vxi_handle(struct vx_box *box, int reason, struct vx_trap *trap);
+/* Enter at ctx->entry and come back; x87, SSE state and flags are saved. */
+int vxi_enter_guest(struct vxi_context *ctx);
+/* Nothing runs yet: go on from the registers until a trap. */
+void vxi_run_on(struct vx_box *box, struct vx_trap *trap);
 /* Run until a trap (false), or until a called function returns to the host (true). */
 bool vxi_run(struct vx_box *box, enum vxi_next next, struct vx_trap *trap);
 
@@ -500,18 +523,27 @@ enum vxi_next vxi_step_again(struct vx_box *box, uint64_t rip);
 enum vxi_next vxi_step_done(struct vx_box *box, struct vx_trap *trap);
 
 /* fault.c, place.c, stop.c */
-enum vxi_next vxi_signal_exit(struct vx_box *box, struct vx_trap *trap);
-/* Stop at host address rip, or step on to where that is possible. */
-enum vxi_next vxi_stop_near(struct vx_box *box, uint64_t rip, struct vx_trap *trap);
-/* rip points to a string instruction with rep: whole elements are done, and esi, edi, ecx say how many. */
-bool vxi_is_rep(uint64_t rip);
-/* True if somebody wants the box to stop now; *trap says who. */
-bool vxi_is_stopped(struct vx_box *box, struct vx_trap *trap);
 struct vxi_place {
     struct vxf_row row; /* host relative to the chunk or unit */
     uint64_t host;      /* host address of the row */
     bool is_boundary;   /* the row's host address may be entered */
 };
+enum vxi_next vxi_signal_exit(struct vx_box *box, struct vx_trap *trap);
+/* A fault of the guest whose eip and esp are known already. */
+enum vxi_next vxi_guest_fault(struct vx_box *box, struct vx_trap *trap);
+/* A branch led to an entry in a chunk that was not loaded: the guest's eip and esp there. False: no entry. */
+bool vxi_chunk_entry(struct vx_box *box, uint64_t rip);
+/* Stop at host address rip, or step on to where that is possible. */
+enum vxi_next vxi_stop_near(struct vx_box *box, uint64_t rip, struct vx_trap *trap);
+/* If the guest is at a boundary at host address rip, eip and esp are set. */
+enum vxi_boundary { VXI_AT_BOUNDARY, VXI_BETWEEN, VXI_NOWHERE };
+/* An instruction of the guest ends long before; a fault map that says otherwise must not hold the host up. */
+#define VXI_MAX_STEPS (1u << 12)
+enum vxi_boundary vxi_boundary_at(struct vx_box *box, uint64_t rip, struct vxi_place *place);
+/* rip points to a string instruction with rep: whole elements are done, and esi, edi, ecx say how many. */
+bool vxi_is_rep(uint64_t rip);
+/* True if somebody wants the box to stop now; *trap says who. */
+bool vxi_is_stopped(struct vx_box *box, struct vx_trap *trap);
 bool vxi_place_of(struct vx_box *box, uint64_t rip, struct vxi_place *place);
 
 /* signal.c, thread.c, timer.c */
@@ -520,7 +552,7 @@ bool vxi_in_code(const struct vx_box *box, uint64_t rip);
 vx_status vxi_thread_prepare(void);
 int vxi_thread_id(void);
 void vxi_load_base(uint64_t window);
-extern __thread struct vx_box *vxi_current __attribute__((tls_model("initial-exec")));
+extern __thread struct vxi_seat *vxi_current __attribute__((tls_model("initial-exec")));
 extern __thread const uint8_t *vxi_copy_window __attribute__((tls_model("initial-exec")));
 /*
  * While the translator reads guest memory: where to go on if a page of a mapped file has no
@@ -539,8 +571,10 @@ void vxi_timer_end(struct vx_box *box);
 bool vxi_timer_expired(struct vx_box *box);
 void vxi_timer_free(struct vx_box *box);
 /* Send this thread another request soon. Async-signal-safe. */
-void vxi_retry_later(struct vx_box *box);
-void vxi_retry_free(struct vx_box *box);
+void vxi_retry_later(struct vxi_context *ctx);
+void vxi_retry_free(struct vxi_context *ctx);
+/* Tell a host thread that ctx->interrupt of what it runs is set. Async-signal-safe. */
+void vxi_kick(int thread);
 uint64_t vxi_now_ns(void);
 
 #endif

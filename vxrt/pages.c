@@ -195,7 +195,7 @@ vx_status vx_box_protect(struct vx_box *box, vx_gaddr addr, uint32_t size, int p
     for (uint32_t i = first; i <= last; i++) {
         if (!(box->pages[i] & VXI_PAGE_MAPPED))
             return VX_ERR_RANGE;
-        has_change |= (box->pages[i] ^ prot) & VX_PROT_EXEC;
+        has_change |= ((box->pages[i] ^ prot) & VX_PROT_EXEC) || (prot & VX_PROT_EXEC && prot & VX_PROT_WRITE);
         gains_exec |= prot & ~box->pages[i] & VX_PROT_EXEC;
     }
     vxi_changed(box, first, last);

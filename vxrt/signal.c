@@ -48,9 +48,8 @@ static bool is_between(uint64_t rip, const uint8_t *begin, const uint8_t *end)
 }
 
 /* Leave for the exit stub with everything recorded. */
-static void take(struct vx_box *box, int number, const siginfo_t *info, ucontext_t *uc)
+static void take(struct vxi_context *ctx, int number, const siginfo_t *info, ucontext_t *uc)
 {
-    struct vxi_context *ctx = box->ctx;
     greg_t *g = uc->uc_mcontext.gregs;
     ctx->regs.eax = (uint32_t)g[REG_RAX];
     ctx->regs.ecx = (uint32_t)g[REG_RCX];
@@ -82,9 +81,9 @@ static void take(struct vx_box *box, int number, const siginfo_t *info, ucontext
 }
 
 /* The return stack is full: forget it. Returns then miss, and go on by address. */
-static void empty_return_stack(struct vx_box *box, ucontext_t *uc)
+static void empty_return_stack(const struct vxi_context *ctx, ucontext_t *uc)
 {
-    uc->uc_mcontext.gregs[REG_RSP] = (greg_t)box->ctx->rsp_top;
+    uc->uc_mcontext.gregs[REG_RSP] = (greg_t)ctx->rsp_top;
 }
 
 static bool is_guest_address(const struct vx_box *box, uint64_t address)
@@ -94,35 +93,36 @@ static bool is_guest_address(const struct vx_box *box, uint64_t address)
 }
 
 /* The lowest usable slot of the return stack. */
-static uint64_t return_stack_low(const struct vx_box *box)
+static uint64_t return_stack_low(const struct vxi_context *ctx)
 {
-    return box->ctx->rsp_top + 8 - VXI_RETURN_STACK_BYTES;
+    return ctx->rsp_top + 8 - VXI_RETURN_STACK_BYTES;
 }
 
-static bool take_page_fault(struct vx_box *box, int number, const siginfo_t *info, ucontext_t *uc)
+static bool take_page_fault(const struct vxi_seat *seat, int number, const siginfo_t *info, ucontext_t *uc)
 {
     uint64_t address = (uint64_t)info->si_addr;
     uint64_t rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
     if ((uint64_t)uc->uc_mcontext.gregs[REG_ERR] & PF_FETCH) {
         /* A chunk of the cache that is not loaded yet; dynamic code is always there. */
-        if (address != rip || !vxi_zone_at(box, rip))
+        if (address != rip || !vxi_zone_at(seat->box, rip))
             return false;
-        take(box, number, info, uc);
+        take(seat->ctx, number, info, uc);
         return true;
     }
-    if (return_stack_low(box) - 1 - address < VX_PAGE_BYTES) {
-        empty_return_stack(box, uc);
+    if (return_stack_low(seat->ctx) - 1 - address < VX_PAGE_BYTES) {
+        empty_return_stack(seat->ctx, uc);
         return true;
     }
-    if (!is_guest_address(box, address))
+    if (!is_guest_address(seat->box, address))
         return false;
-    take(box, number, info, uc);
+    take(seat->ctx, number, info, uc);
     return true;
 }
 
 /* True if the signal is a fault of the running box. rip is in translated code. */
-static bool take_fault(struct vx_box *box, int number, const siginfo_t *info, ucontext_t *uc)
+static bool take_fault(const struct vxi_seat *seat, int number, const siginfo_t *info, ucontext_t *uc)
 {
+    struct vxi_context *ctx = seat->ctx;
     uint32_t trapno = (uint32_t)uc->uc_mcontext.gregs[REG_TRAPNO];
     uint64_t rsp = (uint64_t)uc->uc_mcontext.gregs[REG_RSP];
     bool is_ours = false;
@@ -130,17 +130,17 @@ static bool take_fault(struct vx_box *box, int number, const siginfo_t *info, uc
         return false; /* sent, not a fault */
     switch (number) {
     case SIGSEGV:
-        if (info->si_code == SI_KERNEL && rsp - return_stack_low(box) < FRAME_BYTES) {
-            empty_return_stack(box, uc);
+        if (info->si_code == SI_KERNEL && rsp - return_stack_low(ctx) < FRAME_BYTES) {
+            empty_return_stack(ctx, uc);
             return true;
         }
         if (info->si_code != SI_KERNEL && trapno == VECTOR_PAGE)
-            return take_page_fault(box, number, info, uc);
+            return take_page_fault(seat, number, info, uc);
         is_ours = trapno == VECTOR_PROTECTION;
         break;
     case SIGBUS:
         if (trapno == VECTOR_PAGE)
-            return take_page_fault(box, number, info, uc);
+            return take_page_fault(seat, number, info, uc);
         is_ours = trapno == VECTOR_ALIGNMENT;
         break;
     case SIGFPE:
@@ -150,10 +150,10 @@ static bool take_fault(struct vx_box *box, int number, const siginfo_t *info, uc
         is_ours = trapno == VECTOR_UNDEFINED;
         break;
     case SIGTRAP:
-        is_ours = trapno == VECTOR_DEBUG && box->ctx->stepping;
+        is_ours = trapno == VECTOR_DEBUG && ctx->stepping;
         /* The first trap comes after the jump here, before the instruction. */
-        if (is_ours && box->ctx->stepping == VXI_STEP_ENTER) {
-            box->ctx->stepping = VXI_STEP_INSIDE;
+        if (is_ours && ctx->stepping == VXI_STEP_ENTER) {
+            ctx->stepping = VXI_STEP_INSIDE;
             return true;
         }
         break;
@@ -161,16 +161,16 @@ static bool take_fault(struct vx_box *box, int number, const siginfo_t *info, uc
         break;
     }
     if (is_ours)
-        take(box, number, info, uc);
+        take(ctx, number, info, uc);
     return is_ours;
 }
 
 /* TF stays on for an instruction or two outside of translated code. */
-static bool step_through(struct vx_box *box, ucontext_t *uc)
+static bool step_through(const struct vxi_context *ctx, ucontext_t *uc)
 {
     greg_t *g = uc->uc_mcontext.gregs;
     uint64_t rip = (uint64_t)g[REG_RIP];
-    if (!box->ctx->stepping || g[REG_TRAPNO] != VECTOR_DEBUG)
+    if (!ctx->stepping || g[REG_TRAPNO] != VECTOR_DEBUG)
         return false;
     if (is_between(rip, vxi_enter_begin, vxi_enter_end))
         return true;
@@ -184,7 +184,7 @@ static bool step_through(struct vx_box *box, ucontext_t *uc)
 static bool end_copy(const siginfo_t *info, ucontext_t *uc)
 {
     greg_t *g = uc->uc_mcontext.gregs;
-    const struct vx_box *box = vxi_current;
+    const struct vx_box *box = vxi_current ? vxi_current->box : NULL;
     bool is_words = g[REG_RIP] == (greg_t)vxi_words_insn || g[REG_RIP] == (greg_t)vxi_spread_insn;
     if (is_words && box && info->si_code > 0 && is_guest_address(box, (uint64_t)info->si_addr)) {
         g[REG_RIP] = (greg_t)vxi_words_fault;
@@ -237,38 +237,44 @@ static void call_previous(int number, siginfo_t *info, void *context)
 static void on_fault(int number, siginfo_t *info, void *context)
 {
     int saved = errno;
-    struct vx_box *box = vxi_current;
+    const struct vxi_seat *seat = vxi_current;
     ucontext_t *uc = context;
     bool is_ours = false;
     if (number == SIGBUS)
         end_reading(info);
     if ((number == SIGSEGV || number == SIGBUS) && end_copy(info, uc))
         is_ours = true;
-    else if (box && vxi_in_code(box, (uint64_t)uc->uc_mcontext.gregs[REG_RIP]))
-        is_ours = take_fault(box, number, info, uc);
-    else if (box && number == SIGTRAP)
-        is_ours = step_through(box, uc);
+    else if (seat && seat->ctx->inside && vxi_in_code(seat->box, (uint64_t)uc->uc_mcontext.gregs[REG_RIP]))
+        is_ours = take_fault(seat, number, info, uc);
+    else if (seat && number == SIGTRAP)
+        is_ours = step_through(seat->ctx, uc);
     if (!is_ours)
         call_previous(number, info, context);
     errno = saved;
 }
 
-/* True if the request is served: the thread leaves for the exit, or will check before it enters. */
-static bool serve(struct vx_box *box, int number, const siginfo_t *info, ucontext_t *uc)
+/*
+ * True if the request is served: the thread leaves for the exit, or will check before it enters. Outside of
+ * translated code (inside == 0) the list of zones is not looked at: another thread of the box may be changing it.
+ */
+static bool serve(const struct vxi_seat *seat, int number, const siginfo_t *info, ucontext_t *uc)
 {
+    struct vxi_context *ctx = seat->ctx;
     uint64_t rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
-    if (vxi_in_code(box, rip)) {
-        take(box, number, info, uc);
+    if (!ctx->inside)
+        return true;
+    if (vxi_in_code(seat->box, rip)) {
+        take(ctx, number, info, uc);
         return true;
     }
     if (is_between(rip, vxi_enter_begin, vxi_enter_end)) {
-        uc->uc_mcontext.gregs[REG_R15] = (greg_t)box->ctx;
-        uc->uc_mcontext.gregs[REG_RSP] = (greg_t)box->ctx->host_rsp;
+        uc->uc_mcontext.gregs[REG_R15] = (greg_t)ctx;
+        uc->uc_mcontext.gregs[REG_RSP] = (greg_t)ctx->host_rsp;
         uc->uc_mcontext.gregs[REG_EFL] = VXI_EFLAGS_FIXED;
         uc->uc_mcontext.gregs[REG_RIP] = (greg_t)vxi_enter_abort;
         return true;
     }
-    return !box->ctx->inside;
+    return false;
 }
 
 /*
@@ -281,13 +287,13 @@ static void on_request(int number, siginfo_t *info, void *context)
     int saved = errno;
     bool is_marked = (info->si_code == SI_QUEUE || info->si_code == SI_TIMER) &&
                      info->si_value.sival_ptr == (const void *)&vxi_signal_mark;
-    for (struct vx_box *box = vxi_current; box; box = box->outer) {
+    for (const struct vxi_seat *seat = vxi_current; seat; seat = seat->outer) {
         if (is_marked && info->si_code == SI_TIMER)
-            atomic_fetch_or(&box->ctx->interrupt, VXI_INTERRUPT_TIMER);
-        if (!atomic_load(&box->ctx->interrupt))
+            atomic_fetch_or(&seat->ctx->interrupt, VXI_INTERRUPT_TIMER);
+        if (!atomic_load(&seat->ctx->interrupt))
             continue;
-        if (box == vxi_current ? !serve(box, number, info, context) : box->ctx->inside)
-            vxi_retry_later(box);
+        if (seat == vxi_current ? !serve(seat, number, info, context) : seat->ctx->inside)
+            vxi_retry_later(seat->ctx);
     }
     if (!is_marked)
         call_previous(number, info, context);

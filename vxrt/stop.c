@@ -7,9 +7,6 @@
  */
 #include "vxrt/internal.h"
 
-/* An instruction of the guest ends long before; a fault map that says otherwise must not hold the host up. */
-#define MAX_STEPS (1u << 12)
-
 bool vxi_is_rep(uint64_t rip)
 {
     const uint8_t *code = (const uint8_t *)rip;
@@ -48,6 +45,18 @@ static bool is_wanted(struct vx_box *box)
     return box->pending != 0;
 }
 
+enum vxi_boundary vxi_boundary_at(struct vx_box *box, uint64_t rip, struct vxi_place *place)
+{
+    struct vxi_context *ctx = box->ctx;
+    if (!vxi_place_of(box, rip, place))
+        return VXI_NOWHERE;
+    if (place->row.kind != VXF_ROW_INSN || !((place->host == rip && place->is_boundary) || vxi_is_rep(rip)))
+        return VXI_BETWEEN;
+    ctx->regs.eip = place->row.guest;
+    ctx->regs.esp = ctx->r14 + (uint32_t)place->row.esp_delta;
+    return VXI_AT_BOUNDARY;
+}
+
 enum vxi_next vxi_stop_near(struct vx_box *box, uint64_t rip, struct vx_trap *trap)
 {
     struct vxi_context *ctx = box->ctx;
@@ -60,18 +69,15 @@ enum vxi_next vxi_stop_near(struct vx_box *box, uint64_t rip, struct vx_trap *tr
         ctx->stepping = VXI_STEP_NONE;
         return VXI_NEXT_ENTER;
     }
-    if (box->steps++ >= MAX_STEPS || !vxi_place_of(box, rip, &place)) {
-        ctx->stepping = VXI_STEP_NONE;
-        return vxi_error_trap(trap, VX_ERR_VXC_FAULTMAP, 0);
-    }
-    if (place.row.kind != VXF_ROW_INSN || !((place.host == rip && place.is_boundary) || vxi_is_rep(rip))) {
+    enum vxi_boundary found = box->steps++ >= VXI_MAX_STEPS ? VXI_NOWHERE : vxi_boundary_at(box, rip, &place);
+    if (found == VXI_BETWEEN) {
         ctx->stepping = VXI_STEP_ENTER;
         return VXI_NEXT_ENTER;
     }
     ctx->stepping = VXI_STEP_NONE;
+    if (found == VXI_NOWHERE)
+        return vxi_error_trap(trap, VX_ERR_VXC_FAULTMAP, 0);
     box->is_exact = false;
-    ctx->regs.eip = place.row.guest;
-    ctx->regs.esp = ctx->r14 + (uint32_t)place.row.esp_delta;
     box->resume_host = place.is_boundary ? place.host : 0;
     box->resume_eip = place.row.guest;
     box->resume_delta = place.row.esp_delta;

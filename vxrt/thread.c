@@ -18,7 +18,7 @@
 
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
 
-__thread struct vx_box *vxi_current __attribute__((tls_model("initial-exec")));
+__thread struct vxi_seat *vxi_current __attribute__((tls_model("initial-exec")));
 THREAD_LOCAL bool is_prepared;
 THREAD_LOCAL bool has_wrgsbase;
 THREAD_LOCAL int thread_id;

@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "vxrt/internal.h"
+#include "vxrt/threads.h"
 
 #define RETRY_NS 1000000
 
@@ -103,36 +103,32 @@ bool vxi_timer_expired(struct vx_box *box)
     return false;
 }
 
-void vxi_retry_free(struct vx_box *box)
+void vxi_retry_free(struct vxi_context *ctx)
 {
-    if (box->retry_thread)
-        syscall(SYS_timer_delete, box->retry_timer);
-    box->retry_thread = 0;
+    if (ctx->retry_thread)
+        syscall(SYS_timer_delete, ctx->retry_timer);
+    ctx->retry_thread = 0;
 }
 
 /* By system calls alone: the library's timer_create may not be called in a handler. */
-void vxi_retry_later(struct vx_box *box)
+void vxi_retry_later(struct vxi_context *ctx)
 {
     const struct itimerspec soon = { .it_value = { .tv_nsec = RETRY_NS } };
     int thread = (int)syscall(SYS_gettid);
-    if (box->retry_thread != thread) {
+    if (ctx->retry_thread != thread) {
         struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGURG };
         event.sigev_value.sival_ptr = (void *)(uintptr_t)&vxi_signal_mark;
         event.sigev_notify_thread_id = thread;
-        vxi_retry_free(box);
-        if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &box->retry_timer) != 0)
+        vxi_retry_free(ctx);
+        if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &ctx->retry_timer) != 0)
             return;
-        box->retry_thread = thread;
+        ctx->retry_thread = thread;
     }
-    syscall(SYS_timer_settime, box->retry_timer, 0, &soon, NULL);
+    syscall(SYS_timer_settime, ctx->retry_timer, 0, &soon, NULL);
 }
 
-void vx_box_interrupt(struct vx_box *box)
+void vxi_kick(int thread)
 {
-    atomic_fetch_or(&box->ctx->interrupt, VXI_INTERRUPT_STOP);
-    int thread = atomic_load(&box->runner);
-    if (!thread)
-        return;
     int saved = errno;
     siginfo_t info = { .si_signo = SIGURG, .si_code = SI_QUEUE };
     info.si_pid = getpid();
@@ -140,4 +136,16 @@ void vx_box_interrupt(struct vx_box *box)
     info.si_value.sival_ptr = (void *)(uintptr_t)&vxi_signal_mark;
     syscall(SYS_rt_tgsigqueueinfo, info.si_pid, thread, SIGURG, &info);
     errno = saved;
+}
+
+void vx_box_interrupt(struct vx_box *box)
+{
+    if (box->threads) {
+        vxi_threads_interrupt(box);
+        return;
+    }
+    atomic_fetch_or(&box->ctx->interrupt, VXI_INTERRUPT_STOP);
+    int thread = atomic_load(&box->runner);
+    if (thread)
+        vxi_kick(thread);
 }

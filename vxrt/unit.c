@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 
 #include "verifier/verifier.h"
-#include "vxrt/internal.h"
+#include "vxrt/threads.h"
 
 #define HLT 0xf4
 #define UNIT_ALIGN 64u
@@ -112,6 +112,12 @@ static vx_status install(struct vx_box *box, struct vxi_unit *unit, const uint8_
 
 static void drop(struct vx_box *box, struct vxi_unit *unit);
 
+static uint64_t *slot_at(const struct vx_box *box, size_t index, vx_gaddr addr)
+{
+    struct vxi_context *ctx = vxi_context_at(box, index);
+    return ctx ? VXI_SLOT(ctx, addr) : NULL;
+}
+
 /* Put the unit, and with it its arrays, on the list. */
 static vx_status register_unit(struct vx_box *box, struct vxi_unit *unit)
 {
@@ -167,6 +173,9 @@ vx_status vxi_unit_add(struct vx_box *box, const struct vxi_unit_code *code, str
     vx_status status = reserve(units);
     if (status != VX_OK)
         return status;
+    /* What another thread may be running cannot be made writable for a moment: each unit has its own pages. */
+    if (box->threads)
+        units->used = round_up(units->used, VX_PAGE_BYTES);
     if (unit.size > VXI_UNIT_ZONE_BYTES - units->used || is_cluttered(units))
         vxi_units_flush(box);
     unit.host = units->used;
@@ -247,10 +256,11 @@ static void drop(struct vx_box *box, struct vxi_unit *unit)
     unit->is_dropped = true;
     for (size_t i = 0; i < unit->entry_count; i++) {
         const struct vxf_entry *entry = &unit->entries[i];
-        uint64_t *slot = VXI_SLOT(box->ctx, entry->guest);
+        uint64_t *slot;
         uint32_t offset;
-        if (*slot == base + entry->host)
-            *slot = 0;
+        for (size_t t = 0; (slot = slot_at(box, t, entry->guest)); t++)
+            if (*slot == base + entry->host)
+                *slot = 0;
         if (!unit->is_single && vxi_map_get(&box->units.map, entry->guest, &offset) &&
             offset == unit->host + entry->host)
             vxi_map_remove(&box->units.map, entry->guest);
@@ -274,13 +284,14 @@ void vxi_units_drop(struct vx_box *box, uint32_t first, uint32_t last)
             is_hit = unit->pages[i] >= first && unit->pages[i] <= last;
         if (!is_hit || unit->is_dropped || unit->is_single)
             continue;
+        vxi_stop_others(box);
         drop(box, unit);
         has_dropped = true;
     }
     if (!has_dropped)
         return;
     box->stats.code_invalidations++;
-    box->resume_host = 0;
+    vxi_forget_places(box);
     vxi_reset_return_stack(box);
 }
 
@@ -309,6 +320,7 @@ void vxi_units_drop_changed(struct vx_box *box)
 void vxi_units_flush(struct vx_box *box)
 {
     struct vxi_units *units = &box->units;
+    vxi_stop_others(box);
     for (size_t u = 0; u < units->count; u++) {
         struct vxi_unit *unit = &units->list[u];
         for (size_t i = 0; i < unit->page_count; i++)
@@ -329,7 +341,7 @@ void vxi_units_flush(struct vx_box *box)
         munmap(units->zone, VXI_UNIT_ZONE_BYTES);
         units->zone = NULL;
     }
-    box->resume_host = 0;
+    vxi_forget_places(box);
     box->stats.code_invalidations++;
     vxi_forget_return_stack(box);
 }

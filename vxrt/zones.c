@@ -3,8 +3,8 @@
  * The image's zone covers the pages of its code; each file that the guest maps
  * may bring another (vx_box_attach).
  *
- * The list is replaced, never changed: signal handlers of the box's thread
- * read it. A zone that the box has left stays mapped until the box is freed,
+ * The list is replaced, never changed: signal handlers read it, on host threads that run
+ * translated code of the box. A zone that the box has left stays mapped until the box is freed,
  * so that no host address that was noted somewhere can mean other code.
  */
 #include <stdlib.h>
@@ -44,6 +44,7 @@ struct vxi_zone *vxi_zone_at(const struct vx_box *box, uint64_t host)
 static void replace(struct vx_box *box, struct vxi_zones *zones)
 {
     struct vxi_zones *old = box->zones;
+    vxi_stop_others(box);
     box->changes.has_zones = true;
     box->zones = zones;
     atomic_signal_fence(memory_order_seq_cst);
@@ -113,6 +114,7 @@ void vxi_leave_zone(struct vx_box *box, struct vxi_zone *zone)
             forget_pages(box, &zones->ranges[i]);
     if (!zones || count == zones->count)
         return;
+    vxi_stop_others(box);
     if (atomic_load(&zone->is_bad)) {
         box->refused_status = zone->bad_status;
         box->refused_rule = zone->bad_rule;
@@ -130,7 +132,7 @@ void vxi_leave_zone(struct vx_box *box, struct vxi_zone *zone)
     }
     replace(box, fewer);
     box->stats.code_invalidations++;
-    box->resume_host = 0;
+    vxi_forget_places(box);
     vxi_clear_table(box);
     vxi_reset_return_stack(box);
 }

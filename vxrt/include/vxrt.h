@@ -3,7 +3,7 @@
  *
  * Three nouns. An *image* is a guest program plus its verified code: immutable,
  * shared by any number of boxes and threads. A *box* is one sandbox: a 4 GiB window
- * of guest memory and one set of guest registers; one thread at a time may use it.
+ * of guest memory and one set of guest registers; one thread at a time may use it (vx_thread.h: several).
  * A *trap* says why a run stopped.
  *
  * Threads: functions on different boxes may run concurrently; functions on
@@ -223,6 +223,7 @@ const char *vx_version(void);
 
 #include "vx_call.h"
 #include "vx_memory.h"
+#include "vx_thread.h"
 
 #ifdef __cplusplus
 }
