@@ -96,16 +96,17 @@ vxi_stub_miss:
         /*
          * A return that is not the one the host predicted (longjmp, unwinding, stack switching). Answered here as
          * far as possible: a frame a little further up may be the one that is returned to; else the popped slot
-         * stays, whoever owns it will come for it, and the table knows the target. Code may come here without
+         * stays, whoever owns it will come for it, and the table knows the target. r10d tells the flags (format/sandbox.h). Code may come here without
          * having returned: then the slot below may be one that was never used (0), or below the stack. r9-r11 are free; flags are
          * kept in eax. A request to stop that arrives meanwhile comes again (signal.c).
          */
         .balign 64
 vxi_stub_return:
         movl    %eax, REG(0)(%r15)
-        lahf
-        seto    %al
-        cmpl    $0, VXI_CTX_STEPPING(%r15)
+        movl    %r10d, %eax
+        testl   %eax, %eax
+        js      9f
+10:     cmpl    $0, VXI_CTX_STEPPING(%r15)
         jne     6f
         cmpl    $0, VXI_CTX_INTERRUPT(%r15)
         jne     6f
@@ -160,6 +161,16 @@ vxi_stub_return:
         sahf
         movl    $VXI_EXIT_RETURN, %eax
         jmp     out
+9:      movzwl  %ax, %r9d               /* added */
+        shrl    $16, %r10d
+        andl    $0x7fff, %r10d          /* popped since */
+        movl    %r14d, %eax
+        subl    %r10d, %eax
+        subl    %r9d, %eax
+        addl    %r9d, %eax              /* again */
+        lahf
+        seto    %al
+        jmp     10b
 
         .balign 16
 vxi_stub_underflow:

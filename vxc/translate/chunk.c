@@ -40,6 +40,7 @@ static void lower_one(struct vxt_lower *l, uint32_t i, bool has_next, vx_gaddr n
     const uint8_t *bytes = vxt_bytes(l->program->input, rec->addr, &available);
     if (rec->mark & MARK_LEADER) {
         vxt_lower_flush(l);
+        l->flags_end = rec->addr - 1; /* whoever comes here brings his own */
         vxt_lower_island(l);
         if (rec->addr % ALIGN_GUEST == 0 && i > l->chunk->first)
             emit_padding(l->chunk);
@@ -49,6 +50,7 @@ static void lower_one(struct vxt_lower *l, uint32_t i, bool has_next, vx_gaddr n
     }
     vxt_decode(bytes, available, rec->addr, &insn);
     vxt_lower_insn(l, rec, &insn);
+    vxt_note_flags(l, &insn);
     l->chunk->guest_bytes += rec->length;
     vx_gaddr after = rec->addr + rec->length;
     if (flows_on(rec)) {

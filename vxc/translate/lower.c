@@ -9,8 +9,6 @@
 #include "format/sandbox.h"
 #include "vxc/translate/lower.h"
 
-#define ESP 4 /* as a guest register number */
-
 static int host_reg(int guest)
 {
     return guest == ESP ? R14 : guest;
@@ -319,8 +317,10 @@ void vxt_lower_miss_stubs(struct vxt_lower *l)
     emit_row(l->chunk, VXF_ROW_NONE, 0, 0);
     for (unsigned i = 0; i < l->slow_miss_count; i++)
         bind_here(l, l->slow_misses[i]);
-    if (l->slow_miss_count)
+    if (l->slow_miss_count) {
         emit_bytes(l->chunk, restore_ecx, 3);
+        vxt_keep_flags(l->chunk);
+    }
     for (unsigned i = 0; i < l->miss_count; i++)
         bind_here(l, l->misses[i]);
     emit_context_jump(l->chunk, VX_CTX_RETURN);
@@ -445,10 +445,12 @@ static void lower_ret(struct vxt_lower *l, const struct vxt_insn *insn)
     /* Behind a push it is a jump, and no call is returned to: through the table flags stay as they are. So, too,
      * where the instruction runs alone. */
     bool is_jump = l->program->input->single || insn->addr == l->after_push;
+    uint32_t popped = (uint32_t)size + (insn->imm & 0xffff);
     emit_mem(l->chunk, insn->osize16 ? OP2(0xb7) : OP1(0x8b), is_jump ? R10 : R8, stack(l, 0));
-    l->delta += size + (int32_t)(insn->imm & 0xffff);
+    l->delta += (int32_t)popped;
     vxt_lower_flush(l);
     if (!is_jump) {
+        vxt_return_flags(l, insn, popped);
         emit8(l->chunk, 0xc3);
         return;
     }

@@ -6,6 +6,7 @@
 
 #include "vxc/translate/emit.h"
 
+#define ESP 4 /* as a guest register number */
 #define MAX_PENDING 64
 
 /* A branch to an address that was not discovered: leaves through a stub at the chunk's end. */
@@ -20,6 +21,10 @@ struct vxt_lower {
     struct vxt_chunk *chunk;
     int32_t delta;      /* guest ESP = r14d + delta */
     vx_gaddr after_push; /* address behind the last push that was lowered */
+    /* where the flags come from at flags_end (returns.c) */
+    vx_gaddr flags_end;
+    unsigned flags_from;
+    uint32_t flags_added, flags_popped;
     /* continuation checks whose miss stub is still to come */
     uint32_t misses[MAX_PENDING], slow_misses[MAX_PENDING];
     unsigned miss_count, slow_miss_count;
@@ -41,5 +46,13 @@ void vxt_lower_island(struct vxt_lower *l);
 void vxt_lower_exit(struct vxt_lower *l, vx_gaddr guest);
 /* Event that tells the runtime that a single-stepped instruction is done. */
 void vxt_lower_step(struct vxt_lower *l, vx_gaddr next);
+
+
+/* returns.c: see what an instruction does to the flags, after it was lowered. */
+void vxt_note_flags(struct vxt_lower *l, const struct vxt_insn *insn);
+/* Before the host's ret: r10d for the return-miss stub. popped: bytes that this instruction takes off the stack. */
+void vxt_return_flags(struct vxt_lower *l, const struct vxt_insn *ret, uint32_t popped);
+/* r10d holds the flags as they are; r9d is lost. */
+void vxt_keep_flags(struct vxt_chunk *chunk);
 
 #endif
