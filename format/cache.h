@@ -76,7 +76,7 @@ struct vxf_meta {
     uint64_t guest_size;         /* bytes of the guest file */
     uint64_t translator_hash;    /* of the translator's own sources, by the build */
     uint32_t contract;           /* VX_CONTRACT_VERSION */
-    uint32_t options;            /* translation option bits */
+    uint32_t options;            /* translation options: the guest's virtual CPU, VX_CPU_* */
     uint32_t cpu_features;       /* VXV_CPU_* bits that the code needs */
     uint32_t relocatable;        /* 1: any page-aligned load bias; 0: bias must be 0 */
     uint32_t guest_code_bytes;   /* bytes of guest instructions translated, for ratios */

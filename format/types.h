@@ -68,6 +68,7 @@ typedef uint32_t vx_gaddr;
     X(VX_ERR_VXC_STALE, 57, "made by another translator or with other options") \
     X(VX_ERR_VXC_META, 58, "malformed metadata")                              \
     X(VX_ERR_VXC_PAGES, 59, "malformed guest page table")                     \
+    X(VX_ERR_VXC_CPU, 60, "made for another virtual CPU")                     \
     /* 70..79: verdicts */                                                    \
     X(VX_ERR_REJECTED, 70, "rejected by the verifier")                        \
     X(VX_ERR_MISMATCH, 71, "code differs from a fresh translation")           \

@@ -251,6 +251,23 @@ class Compile(Case):
         other = subprocess.run([VXRUN, "--no-dynamic", "--cache", path("detached.vxc"), path("small")], capture_output=True)
         self.assertEqual(other.returncode, 125, other.stderr)
 
+    def test_cpu(self):
+        self.ends(USAGE, "compile", "--cpu", "pentium", "-o", "cpu.vxc", "libc", message="pentium")
+        for name, shown in (("i686-sse2", "i686-sse2"), ("sse4.2+rdtscp-popcnt", "sse4.2-popcnt+rdtscp")):
+            self.ends(GOOD, "compile", "--cpu", name, "-o", "cpu.vxc", "libc")
+            self.assertEqual(json.loads(self.ends(GOOD, "info", "--json", "cpu.vxc").stdout)["cpu"], shown)
+            self.ends(GOOD, "verify", "--against", "libc", "cpu.vxc")
+            same = subprocess.run([VXRUN, "--no-dynamic", path("cpu.vxc")], capture_output=True)
+            self.assertEqual((same.returncode, same.stdout), (7, b"hello\n"), same.stderr)
+            other = subprocess.run([VXRUN, "--no-dynamic", "--cpu", "sse4.2", path("cpu.vxc")], capture_output=True)
+            self.assertEqual(other.returncode, 125, other.stderr)
+            self.assertIn(f"the cache is for CPU {shown}, not sse4.2".encode(), other.stderr)
+        wrong = subprocess.run([VXRUN, "--cpu", "pentium", path("libc")], capture_output=True)
+        self.assertEqual(wrong.returncode, 125, wrong.stderr)
+        for name in ("i686-sse2", "host"):
+            done = subprocess.run([VXRUN, "--cpu", name, "--no-cache", path("libc")], capture_output=True)
+            self.assertEqual((done.returncode, done.stdout), (7, b"hello\n"), done.stderr)
+
     def test_profiles(self):
         write("noise", b"\x00\xff" * 100)
         write("wrong.profile", b"vx-profile 1 " + b"0" * 32 + b"\n1000\n")

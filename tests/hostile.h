@@ -8,6 +8,7 @@
 
 #include <elf.h>
 
+#include "format/cpu.h"
 #include "format/elf32.h"
 #include "format/sandbox.h"
 #include "tests/test_format_util.h"
@@ -98,7 +99,7 @@ static inline struct hostile_base hostile_base_of(const uint8_t *code, size_t co
     free(seeds);
     const struct vxt_output *output = &base.output;
     base.content = (struct vxf_content){
-        .meta = { .guest_size = base.elf_size, .contract = VX_CONTRACT_VERSION, .relocatable = is_dyn },
+        .meta = { .guest_size = base.elf_size, .contract = VX_CONTRACT_VERSION, .options = VX_CPU_DEFAULT, .relocatable = is_dyn },
         .guest = base.elf, .code = output->code, .zone_size = output->code_size, .chunks = output->chunks,
         .chunk_count = output->chunk_count, .entries = output->entries, .entry_count = output->entry_count,
         .rows = output->rows, .row_count = output->row_count, .relocs = output->relocs,

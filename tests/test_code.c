@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "format/cpu.h"
 #include "format/sandbox.h"
 #include "test_box.h"
 #include "vxc/translate/translate.h"
@@ -46,7 +47,7 @@ static int make_cache(const uint8_t *code, const uint8_t *end)
     CU_ASSERT_EQUAL_FATAL(vxt_translate(&input, &output), VX_OK);
     struct vxf_page page = {BASE, vxf_hash_page(code, (size_t)(end - code))};
     struct vxf_content content = {
-        .meta = {.guest_size = (uint64_t)(end - code), .contract = VX_CONTRACT_VERSION, .relocatable = 1},
+        .meta = {.guest_size = (uint64_t)(end - code), .contract = VX_CONTRACT_VERSION, .options = VX_CPU_DEFAULT, .relocatable = 1},
         .code = output.code, .zone_size = output.code_size, .chunks = output.chunks, .chunk_count = output.chunk_count,
         .entries = output.entries, .entry_count = output.entry_count, .rows = output.rows, .row_count = output.row_count,
         .relocs = output.relocs, .reloc_count = output.reloc_count, .pages = &page, .page_count = 1};

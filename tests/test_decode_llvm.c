@@ -43,7 +43,7 @@ static void dump_opcode(uint8_t prefix, unsigned map, unsigned opcode)
         code[at] = (uint8_t)modrm;
         memcpy(code + at + 1, tail, CASE_BYTES - at - 1);
         struct vxt_insn insn;
-        vxt_decode(code, CASE_BYTES, 0x1000, &insn);
+        vxt_decode_cpu(VX_CPU_ALL, code, CASE_BYTES, 0x1000, &insn);
         for (unsigned i = 0; i < CASE_BYTES; i++)
             printf("%02x", code[i]);
         printf(" %u %s\n", insn.length, insn.klass == VXT_UD ? "(bad)" : vxt_mnemonic(&insn));

@@ -23,7 +23,7 @@ struct row {
     uint32_t form;
     const char *name, *operands, *access;
     uint8_t klass, flags_read, flags_written;
-    uint16_t cpu;
+    uint32_t cpu;
 };
 
 static const struct row rows[] = {
@@ -38,7 +38,7 @@ static bool is_known_operand(const char *operand, size_t length)
 {
     static const char *const known[] = {
         "Eb", "Ew", "Ed", "Ev", "Gb", "Gw", "Gd", "Gv", "M",  "Vx", "Wx",  "Ux",  "Pq", "Qq", "Nq", "Sw",
-        "Zb", "Zv", "Ib", "Iw", "Iz", "Ibs", "Jb", "Jz", "Ob", "Ov", "Ap", "AL", "CL", "eAX",
+        "Rv", "Zb", "Zv", "Ib", "Iw", "Iz", "Ibs", "Jb", "Jz", "Ob", "Ov", "Ap", "AL", "CL", "eAX",
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strlen(known[i]) == length && !memcmp(known[i], operand, length))
@@ -130,7 +130,7 @@ static void reachable(void)
         if (row->klass == VXT_MOV_FROM_SEG || row->klass == VXT_MOV_TO_SEG)
             *at = 0xd8; /* ds */
         struct vxt_insn insn;
-        vxt_decode(code, 15, 0x1000, &insn);
+        vxt_decode_cpu(VX_CPU_ALL, code, 15, 0x1000, &insn);
         bool is_found = insn.klass == row->klass && insn.flags_read == row->flags_read &&
                         insn.flags_written == row->flags_written && insn.cpu == row->cpu &&
                         insn.mandatory == prefix_byte[row->prefix] &&

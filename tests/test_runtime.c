@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "format/cpu.h"
 #include "format/cache.h"
 #include "test_box.h"
 #include "vxc/translate/translate.h"
@@ -81,7 +82,7 @@ static void make_cache(struct program *program, bool spoil)
         memcpy(output.code + output.chunks[i].host, "\x0f\x05", 2);
     struct vxf_page page = { TEXT, vxf_hash_page(program->elf + 0x1000, 4096) };
     struct vxf_content content = {
-        .meta = { .guest_size = FILE_BYTES, .contract = VX_CONTRACT_VERSION,
+        .meta = { .guest_size = FILE_BYTES, .contract = VX_CONTRACT_VERSION, .options = VX_CPU_DEFAULT,
                   .guest_code_bytes = output.guest_code_bytes, .guest_insns = output.guest_insns },
         .code = output.code, .zone_size = output.code_size, .chunks = output.chunks,
         .chunk_count = output.chunk_count, .entries = output.entries, .entry_count = output.entry_count,

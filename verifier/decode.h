@@ -55,7 +55,7 @@ static inline struct insn context_operand(const uint8_t *p)
         listed = p[3] == VX_CTX_RETURN || p[3] == VX_CTX_EVENT;
     if (!listed)
         return refuse(VXV_CONTEXT, 4);
-    return (struct insn){VXV_OK, load ? VXV_LISTED : VXV_LISTED | VXV_STOP, 4};
+    return (struct insn){VXV_OK, load ? VXV_REGISTER_FORM : VXV_REGISTER_FORM | VXV_STOP, 4};
 }
 
 /* Legacy prefixes as far as they are in the listed order. */

@@ -42,25 +42,35 @@
 #define IMM_0 0u
 #define IMM_B VXV_IMM1
 #define IMM_Z VXV_IMMZ
+/* The bit's number + 1. */
+#define CPU_BIT(bit) ((uint32_t)__builtin_ffs(bit) << 24)
 #define CPU_BASE 0u
-#define CPU_SSE3 (1u << 25)
-#define CPU_SSSE3 (2u << 25)
-#define CPU_SSE41 (3u << 25)
-#define CPU_SSE42 (4u << 25)
-#define CPU_POPCNT (5u << 25)
-#define CPU_LAHF (6u << 25)
-#define CPU_CX8 (7u << 25)
-_Static_assert(VXV_CPU_SSE3 == 1 << 0 && VXV_CPU_SSSE3 == 1 << 1 && VXV_CPU_SSE41 == 1 << 2 &&
-               VXV_CPU_SSE42 == 1 << 3 && VXV_CPU_POPCNT == 1 << 4 && VXV_CPU_LAHF == 1 << 5 &&
-               VXV_CPU_CX8 == 1 << 6, "cpu column");
+#define CPU_SSE3 CPU_BIT(VXV_CPU_SSE3)
+#define CPU_SSSE3 CPU_BIT(VXV_CPU_SSSE3)
+#define CPU_SSE41 CPU_BIT(VXV_CPU_SSE41)
+#define CPU_SSE42 CPU_BIT(VXV_CPU_SSE42)
+#define CPU_POPCNT CPU_BIT(VXV_CPU_POPCNT)
+#define CPU_LAHF CPU_BIT(VXV_CPU_LAHF)
+#define CPU_CX8 CPU_BIT(VXV_CPU_CX8)
+#define CPU_LZCNT CPU_BIT(VXV_CPU_LZCNT)
+#define CPU_BMI1 CPU_BIT(VXV_CPU_BMI1)
+#define CPU_BMI2 CPU_BIT(VXV_CPU_BMI2)
+#define CPU_MOVBE CPU_BIT(VXV_CPU_MOVBE)
+#define CPU_AES CPU_BIT(VXV_CPU_AES)
+#define CPU_PCLMULQDQ CPU_BIT(VXV_CPU_PCLMULQDQ)
+#define CPU_SHA CPU_BIT(VXV_CPU_SHA)
+#define CPU_ADX CPU_BIT(VXV_CPU_ADX)
+#define CPU_RDRAND CPU_BIT(VXV_CPU_RDRAND)
+#define CPU_RDSEED CPU_BIT(VXV_CPU_RDSEED)
+#define CPU_TSC CPU_BIT(VXV_CPU_TSC)
+/* Numbers, by which VXV_FORM_IMPLICIT finds the registers. */
 #define IMPL_o 0u
-#define IMPL_a (1u << 28)
-#define IMPL_c (2u << 28)
-#define IMPL_d (4u << 28)
-#define IMPL_b (8u << 28)
-#define IMPL_ad (IMPL_a | IMPL_d)
-#define IMPL_acd (IMPL_a | IMPL_c | IMPL_d)
-#define IMPL_acdb (IMPL_a | IMPL_c | IMPL_d | IMPL_b)
+#define IMPL_a (1u << 29)
+#define IMPL_c (2u << 29)
+#define IMPL_ad (3u << 29)
+#define IMPL_acd (4u << 29)
+#define IMPL_acdb (5u << 29)
+#define IMPL_d (6u << 29)
 
 enum { M0, M1, M2, M3 };
 #define AT_NP(map, op, form) [map][VXV_NP][op] = (form)
@@ -72,21 +82,21 @@ enum { M0, M1, M2, M3 };
 #define AT_OS(map, op, form) AT_NP(map, op, form), AT_66(map, op, form)
 
 #define PACK(reg, rm, form, lock, imm, cpu, impl) \
-    (VXV_LISTED | REG_##reg | RM_##rm | FORM_##form | LOCK_##lock | IMM_##imm | CPU_##cpu | IMPL_##impl)
+    (REG_##reg | RM_##rm | FORM_##form | LOCK_##lock | IMM_##imm | CPU_##cpu | IMPL_##impl)
 #define INSN(map, pfx, op, reg, rm, form, lock, imm, cpu, impl) \
     AT_##pfx(map, op, PACK(reg, rm, form, lock, imm, cpu, impl))
 /* No ModRM, no register named: asks for nothing but "register form". */
 #define BARE(map, pfx, op, imm, cpu, impl) \
-    AT_##pfx(map, op, VXV_LISTED | VXV_REGISTER_FORM | IMM_##imm | CPU_##cpu | IMPL_##impl)
+    AT_##pfx(map, op, VXV_REGISTER_FORM | IMM_##imm | CPU_##cpu | IMPL_##impl)
 /* Eight opcodes from op: the low three bits are the register (+rb, +rd). */
 #define PLUS(map, pfx, op, rm, imm, impl) \
     AT_##pfx(map, op ... op + 7,                    \
-             VXV_LISTED | VXV_REGISTER_FORM | VXV_EMBEDDED | RM_##rm | IMM_##imm | IMPL_##impl)
+             VXV_REGISTER_FORM | VXV_EMBEDDED | RM_##rm | IMM_##imm | IMPL_##impl)
 /* ModRM.reg is part of the opcode: see vxv_groups. */
 #define DIGIT(map, pfx, op, group) \
-    AT_##pfx(map, op, VXV_LISTED | VXV_MODRM | VXV_GROUP | (uint32_t)(group) << 25)
+    AT_##pfx(map, op, VXV_MODRM | VXV_GROUP | (uint32_t)(group) << 24)
 /* Control flow, never with a prefix. */
-#define FLOW(map, op, bits) AT_NP(map, op, VXV_LISTED | VXV_REGISTER_FORM | (bits))
+#define FLOW(map, op, bits) AT_NP(map, op, VXV_REGISTER_FORM | (bits))
 #define REL8 (VXV_TARGET | VXV_IMM1)
 #define REL32 (VXV_TARGET | VXV_IMMZ)
 
@@ -171,7 +181,7 @@ const uint32_t vxv_forms[4][4][256] = {
     /* 0f: integer */
     FLOW(M1, 0x0b, VXV_STOP),                      /* ud2 */
     DIGIT(M1, OS, 0x1f, VXV_0F1F),                 /* nop Ev */
-    BARE(M1, NP, 0x31, 0, BASE, ad),               /* rdtsc */
+    BARE(M1, NP, 0x31, 0, TSC, ad),                /* rdtsc */
     INSN(M1, OS, 0x40 ... 0x4f, GV, GV, RM, n, 0, BASE, o), /* cmovcc */
     FLOW(M1, 0x80 ... 0x8f, REL32),                /* jcc Jz */
     INSN(M1, NP, 0x90 ... 0x9f, i, G8, RM, n, 0, BASE, o), /* setcc */
@@ -193,12 +203,15 @@ const uint32_t vxv_forms[4][4][256] = {
     INSN(M1, OS, 0xbb, GV, GV, RM, L, 0, BASE, o), /* btc */
     INSN(M1, OS, 0xbc, GV, GV, RM, n, 0, BASE, o), /* bsf */
     INSN(M1, OS, 0xbd, GV, GV, RM, n, 0, BASE, o), /* bsr */
+    INSN(M1, F3o, 0xbc, GV, GV, RM, n, 0, BMI1, o),  /* tzcnt */
+    INSN(M1, F3o, 0xbd, GV, GV, RM, n, 0, LZCNT, o), /* lzcnt */
     INSN(M1, OS, 0xbe, GV, G8, RM, n, 0, BASE, o), /* movsx Gv,Eb */
     INSN(M1, OS, 0xbf, GV, GV, RM, n, 0, BASE, o), /* movsx Gv,Ew */
     INSN(M1, NP, 0xc0, G8, G8, RM, L, 0, BASE, o), /* xadd */
     INSN(M1, OS, 0xc1, GV, GV, RM, L, 0, BASE, o),
     INSN(M1, NP, 0xc3, GV, n, M, n, 0, BASE, o),   /* movnti */
-    DIGIT(M1, NP, 0xc7, VXV_0FC7),                 /* cmpxchg8b */
+    DIGIT(M1, NP, 0xc7, VXV_0FC7),                 /* cmpxchg8b, rdrand, rdseed */
+    DIGIT(M1, 66, 0xc7, VXV_660FC7),               /* rdrand, rdseed */
     PLUS(M1, NP, 0xc8, GV, 0, o),                  /* bswap */
 
     /* 0f: SSE moves, 10-17 and 28-2f */
@@ -353,6 +366,12 @@ const uint32_t vxv_forms[4][4][256] = {
     INSN(M2, 66, 0x30 ... 0x35, X, X, RM, n, 0, SSE41, o), /* pmovzx */
     INSN(M2, 66, 0x37, X, X, RM, n, 0, SSE42, o),          /* pcmpgtq */
     INSN(M2, 66, 0x38 ... 0x41, X, X, RM, n, 0, SSE41, o), /* pmin* pmax* pmulld phminposuw */
+    INSN(M2, NP, 0xc8 ... 0xcd, X, X, RM, n, 0, SHA, o),   /* sha1nexte ... sha256msg2; xmm0 is implicit in cb */
+    INSN(M2, 66, 0xdb ... 0xdf, X, X, RM, n, 0, AES, o),   /* aesimc aesenc aesenclast aesdec aesdeclast */
+    INSN(M2, OS, 0xf0, GV, n, M, n, 0, MOVBE, o),          /* movbe Gv,M */
+    INSN(M2, OS, 0xf1, GV, n, M, n, 0, MOVBE, o),          /* movbe M,Gv */
+    INSN(M2, 66, 0xf6, GV, GV, RM, n, 0, ADX, o),          /* adcx */
+    INSN(M2, F3, 0xf6, GV, GV, RM, n, 0, ADX, o),          /* adox */
     INSN(M2, F2, 0xf0, GV, G8, RM, n, 0, SSE42, o),        /* crc32 Gd,Eb */
     INSN(M2, F2o, 0xf1, GV, GV, RM, n, 0, SSE42, o),       /* crc32 Gd,Ev */
 
@@ -368,10 +387,13 @@ const uint32_t vxv_forms[4][4][256] = {
     INSN(M3, 66, 0x21, X, X, RM, n, B, SSE41, o),          /* insertps */
     INSN(M3, 66, 0x22, X, GV, RM, n, B, SSE41, o),         /* pinsrd */
     INSN(M3, 66, 0x40 ... 0x42, X, X, RM, n, B, SSE41, o), /* dpps dppd mpsadbw */
+    INSN(M3, 66, 0x44, X, X, RM, n, B, PCLMULQDQ, o),      /* pclmulqdq */
     INSN(M3, 66, 0x60, X, X, RM, n, B, SSE42, ad),         /* pcmpestrm */
     INSN(M3, 66, 0x61, X, X, RM, n, B, SSE42, acd),        /* pcmpestri */
     INSN(M3, 66, 0x62, X, X, RM, n, B, SSE42, o),          /* pcmpistrm */
     INSN(M3, 66, 0x63, X, X, RM, n, B, SSE42, c),          /* pcmpistri */
+    INSN(M3, NP, 0xcc, X, X, RM, n, B, SHA, o),            /* sha1rnds4 */
+    INSN(M3, 66, 0xdf, X, X, RM, n, B, AES, o),            /* aeskeygenassist */
 };
 
 /* Rows of groups: as INSN, with the ModRM.reg value instead of map, prefix, opcode and reg. */
@@ -405,7 +427,9 @@ const uint32_t vxv_groups[VXV_GROUP_COUNT][8] = {
     [VXV_660F73] = {ROW(2 ... 3, X, R, n, B, BASE, o), ROW(6 ... 7, X, R, n, B, BASE, o)},
     [VXV_0FBA] = {ROW(4, GV, RM, n, B, BASE, o),       /* bt */
                   ROW(5 ... 7, GV, RM, L, B, BASE, o)}, /* bts btr btc */
-    [VXV_0FC7] = {ROW(1, n, M, L, 0, CX8, acdb)},      /* cmpxchg8b */
+    [VXV_0FC7] = {ROW(1, n, M, L, 0, CX8, acdb),       /* cmpxchg8b */
+                  ROW(6, GV, R, n, 0, RDRAND, o), ROW(7, GV, R, n, 0, RDSEED, o)},
+    [VXV_660FC7] = {ROW(6, GV, R, n, 0, RDRAND, o), ROW(7, GV, R, n, 0, RDSEED, o)},
 
     /* x87 memory forms; not d9 /4 fldenv, d9 /6 fnstenv, dd /4 frstor, dd /6 fnsave */
     [VXV_D8] = {ROW(0 ... 7, n, M, n, 0, BASE, o)},    /* fadd ... m32fp */

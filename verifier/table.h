@@ -32,7 +32,7 @@ enum vxv_ask {
 
 /* Other bits of a row. */
 enum vxv_form {
-    VXV_LISTED = 1u << 13,   /* the row exists */
+    VXV_GROUP = 1u << 13,    /* look further by ModRM.reg in vxv_groups */
     VXV_MODRM = 1u << 14,    /* a ModRM byte follows the opcode */
     VXV_ADDRESS = 1u << 15,  /* the memory form only computes or ignores the address */
     VXV_EMBEDDED = 1u << 16, /* the opcode's low three bits are a register, of the kind of rm */
@@ -43,15 +43,15 @@ enum vxv_form {
     VXV_TARGET = 1u << 21,   /* the immediate is a relative branch target */
     VXV_STOP = 1u << 22,     /* does not fall through */
     VXV_ADDR32 = 1u << 23,   /* carries 67 alone (jecxz) */
-    VXV_GROUP = 1u << 24,    /* look further by ModRM.reg in vxv_groups */
 };
 
-/* Bits 25-27: CPU feature, 0 = none, n = bit n-1 of enum vxv_cpu. */
-#define VXV_FORM_CPU(form) ((form) >> 25 & 7u)
-/* Bits 28-31: implicit general registers eax, ecx, edx, ebx. */
-#define VXV_FORM_IMPLICIT(form) ((form) >> 28)
-/* Bits 25-29 with VXV_GROUP: group number. */
-#define VXV_FORM_GROUP(form) ((form) >> 25 & 31u)
+/* Bits 24-28: CPU feature, 0 = none, n = bit n-1 of enum vxv_cpu. */
+#define VXV_FORM_CPU(form) ((form) >> 24 & 31u)
+/* Bits 29-31: which general registers are implicit, as a number in the order of the digits here. Result: bits 0-3
+ * eax, ecx, edx, ebx. */
+#define VXV_FORM_IMPLICIT(form) (0x4f75210u >> ((form) >> 29) * 4 & 15u)
+/* Bits 24-28 with VXV_GROUP: group number. */
+#define VXV_FORM_GROUP(form) ((form) >> 24 & 31u)
 
 /* Second index of vxv_forms: the last of 66, f2, f3 that is present. */
 enum { VXV_NP, VXV_66, VXV_F2, VXV_F3 };
@@ -63,7 +63,7 @@ enum vxv_group {
     /* groups by ModRM.reg alone */
     VXV_80 = VXV_ESCAPE_COUNT, VXV_81, VXV_83, VXV_C0, VXV_C1, VXV_D0, VXV_D1, VXV_D2, VXV_D3,
     VXV_C6, VXV_C7, VXV_F6, VXV_F7, VXV_FE, VXV_FF, VXV_0F1F, VXV_0F71, VXV_0F73, VXV_660F73,
-    VXV_0FBA, VXV_0FC7,
+    VXV_0FBA, VXV_0FC7, VXV_660FC7,
     VXV_GROUP_COUNT
 };
 _Static_assert(VXV_GROUP_COUNT <= 32, "group number has five bits");

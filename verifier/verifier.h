@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* CPU features that code can need beyond the SSE2 of every x86-64. */
+/* CPU features that code can need beyond the SSE2 of every x86-64. A bit is what format/cpu.h calls the same. */
 enum vxv_cpu {
     VXV_CPU_SSE3 = 1u << 0,
     VXV_CPU_SSSE3 = 1u << 1,
@@ -20,6 +20,17 @@ enum vxv_cpu {
     VXV_CPU_POPCNT = 1u << 4,
     VXV_CPU_LAHF = 1u << 5, /* lahf and sahf in 64-bit mode */
     VXV_CPU_CX8 = 1u << 6,
+    VXV_CPU_LZCNT = 1u << 7,
+    VXV_CPU_BMI1 = 1u << 8,
+    VXV_CPU_BMI2 = 1u << 9,
+    VXV_CPU_MOVBE = 1u << 10,
+    VXV_CPU_AES = 1u << 11,
+    VXV_CPU_PCLMULQDQ = 1u << 12,
+    VXV_CPU_SHA = 1u << 13,
+    VXV_CPU_ADX = 1u << 14,
+    VXV_CPU_RDRAND = 1u << 15,
+    VXV_CPU_RDSEED = 1u << 16,
+    VXV_CPU_TSC = 1u << 17, /* rdtsc: every machine has it, not every box may use it */
 };
 
 struct vxv_input {

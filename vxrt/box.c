@@ -179,7 +179,7 @@ void vxi_box_destroy(struct vx_box *box)
     free(box);
 }
 
-vx_status vxi_box_make(const struct vx_box_options *options, struct vx_box **out, struct vx_error *error)
+vx_status vxi_box_make(const struct vx_box_options *options, uint32_t cpu, struct vx_box **out, struct vx_error *error)
 {
     vx_status status = vxi_signals_install();
     if (status != VX_OK)
@@ -194,6 +194,8 @@ vx_status vxi_box_make(const struct vx_box_options *options, struct vx_box **out
             box->max_pages = options->max_memory / VX_PAGE_BYTES;
         box->no_dynamic = options->no_dynamic;
     }
+    box->cpu = cpu;
+    box->units.cpu.allowed = cpu;
     if (!reserve(box)) {
         vxi_box_destroy(box);
         return vxi_fail(error, VX_ERR_ADDRESS_SPACE, 0, "no address space for the window");
@@ -208,7 +210,12 @@ vx_status vx_box_new(struct vx_image *image, const struct vx_box_options *option
                      struct vx_error *error)
 {
     struct vx_box *box;
-    vx_status status = vxi_box_make(options, &box, error);
+    uint32_t cpu = image ? image->cpu : 0;
+    vx_status status = VX_OK;
+    if (!image)
+        status = vxi_cpu_choose(options && options->size >= sizeof *options ? options->cpu : NULL, &cpu, error);
+    if (status == VX_OK)
+        status = vxi_box_make(options, cpu, &box, error);
     if (status != VX_OK)
         return status;
     if (image) {
@@ -248,6 +255,11 @@ void vx_box_set_regs(struct vx_box *box, const struct vx_regs *regs)
     ctx->regs.eflags = (regs->eflags & VXI_EFLAGS_GUEST) | ctx->kept_flags | VXI_EFLAGS_FIXED;
     ctx->fs_base = regs->fs_base;
     ctx->gs_base = regs->gs_base;
+}
+
+uint32_t vxi_box_cpu(const struct vx_box *box)
+{
+    return box->cpu;
 }
 
 uint32_t *vxi_box_tls(struct vx_box *box)

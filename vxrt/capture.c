@@ -264,6 +264,7 @@ static void keep_state(struct vx_snapshot *s, const struct vx_box *box)
     s->mapped_pages = box->mapped_pages;
     s->exec_low = box->exec_low;
     s->exec_high = box->exec_high;
+    s->cpu = box->cpu;
     s->regs = ctx->regs;
     s->kept_flags = ctx->kept_flags;
     s->fs_base = ctx->fs_base;

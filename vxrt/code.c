@@ -15,16 +15,13 @@ struct vx_code {
 
 static vx_status check(const struct vxf_meta *meta, vx_gaddr bias, struct vx_error *error)
 {
-    struct vxi_cpu cpu = { 0 };
     if (bias % VX_PAGE_BYTES)
         return vxi_fail(error, VX_ERR_ARGUMENT, 0, "the load address is not page-aligned");
     if (meta->contract != VX_CONTRACT_VERSION)
         return vxi_fail(error, VX_ERR_VXC_CONTRACT, 0, "the cache is for another sandbox contract");
     if (bias && !meta->relocatable)
         return vxi_fail(error, VX_ERR_VXC_GUEST, 0, "the cache cannot be moved to the load address");
-    if (!vxi_has_cpu(&cpu, meta->cpu_features))
-        return vxi_fail(error, VX_ERR_CPU, 0, "the cache needs CPU features that are missing here");
-    return VX_OK;
+    return vxi_cpu_of_cache(meta, error);
 }
 
 vx_status vx_code_open(int fd, vx_gaddr bias, struct vx_code **out, struct vx_error *error)
@@ -79,6 +76,8 @@ vx_status vx_box_attach(struct vx_box *box, struct vx_code *code, vx_gaddr addr,
     uint64_t end = (uint64_t)addr + size;
     if (!box || !code || !size || addr % VX_PAGE_BYTES || end > VXI_WINDOW_BYTES)
         return VX_ERR_ARGUMENT;
+    if (code->zone->cpu.allowed != box->cpu)
+        return VX_ERR_VXC_CPU;
     uint32_t first = addr / VX_PAGE_BYTES, last = (uint32_t)((end - 1) / VX_PAGE_BYTES);
     for (uint32_t p = first; p <= last; p++)
         if ((box->pages[p] & (VX_PROT_EXEC | VX_PROT_WRITE | VXI_PAGE_IMAGE)) != VX_PROT_EXEC)

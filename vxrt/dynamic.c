@@ -148,6 +148,7 @@ static vx_status translate_unit(struct vx_box *box, const vx_gaddr *seeds, size_
     for (; status == VX_ERR_TOO_LARGE && insns > 0; insns /= 8) {
         struct vxt_input input = { .spans = box->spans, .span_count = box->span_count, .seeds = seeds,
                                    .seed_count = count, .max_insns = insns, .threads = 1, .follow_calls = true,
+                                   .cpu = box->cpu,
                                    .is_known = has_entry, .known_context = box };
         struct vxt_output output;
         struct vxi_unit *unit;
@@ -237,7 +238,7 @@ vx_status vxi_translate_single(struct vx_box *box, vx_gaddr addr, uint64_t *host
     }
     struct vxt_span span = { .addr = addr, .size = available, .bytes = bytes };
     struct vxt_input input = { .spans = &span, .span_count = 1, .seeds = &addr, .seed_count = 1, .threads = 1,
-                               .single = true };
+                               .single = true, .cpu = box->cpu };
     struct vxt_output output;
     struct vxi_unit *unit;
     vx_status status = vxt_translate(&input, &output);

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "format/cpu.h"
 #include "format/sandbox.h"
 #include "vxrt/helper_op.h"
 
@@ -175,12 +176,26 @@ static bool salc(struct op *op)
     return true;
 }
 
+/* The guest is told of one processor, so its number is 0. */
+static bool rdtscp(struct op *op)
+{
+    if (!(vxi_box_cpu(op->box) & VX_CPU_RDTSCP))
+        return op_trap(op, VX_TRAP_UNDEFINED, 6);
+    uint64_t ticks = __builtin_ia32_rdtsc();
+    op->regs->eax = (uint32_t)ticks;
+    op->regs->edx = (uint32_t)(ticks >> 32);
+    op->regs->ecx = 0;
+    return true;
+}
+
 static bool dispatch(struct op *op, bool *is_finished)
 {
     switch (op->number) {
     case VX_EVENT_CPUID:
-        helper_cpuid(op->regs);
+        helper_cpuid(op->regs, vxi_box_cpu(op->box));
         return true;
+    case VX_EVENT_RDTSCP:
+        return rdtscp(op);
     case VX_EVENT_PUSHF:
         return pushf(op);
     case VX_EVENT_POPF:
@@ -221,7 +236,7 @@ static bool dispatch(struct op *op, bool *is_finished)
         return helper_fpu(op);
     case VX_EVENT_STRING:
         return helper_string(op, is_finished);
-    default: /* xgetbv, rdtscp: the virtual CPU does not have them */
+    default: /* xgetbv: the virtual CPU does not have it */
         return op_trap(op, VX_TRAP_UNDEFINED, 6);
     }
 }

@@ -34,6 +34,9 @@ enum vxi_helper_result {
 enum vxi_helper_result vxi_helper(struct vx_box *box, struct vx_regs *regs, uint32_t code,
                                   uint32_t operand, struct vx_trap *trap);
 
+/* What the guest's processor can do, VX_CPU_*. */
+uint32_t vxi_box_cpu(const struct vx_box *box);
+
 /* Bases of the three TLS descriptors of a box; 0 = empty. Storage of the box (runtime). */
 uint32_t *vxi_box_tls(struct vx_box *box);
 

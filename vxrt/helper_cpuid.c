@@ -1,11 +1,11 @@
 /*
- * The virtual CPU's CPUID (SDM vol. 2, CPUID): a fixed processor that has
- * exactly what the translator translates, so that guests behave the same on
- * every host. Leaves 2 and 4 describe caches that let C libraries choose sane
+ * The virtual CPU's CPUID (SDM vol. 2, CPUID): it shows exactly what the box's CPU
+ * (format/cpu.h) has, so that guests behave the same on every host. Leaves 2 and 4 describe caches that let C libraries choose sane
  * copy thresholds: 32 KiB L1, 1 MiB L2, no L3.
  */
 #include <string.h>
 
+#include "format/cpu.h"
 #include "vxrt/helper_op.h"
 
 #define VENDOR "VxVirtualCPU"
@@ -14,12 +14,28 @@
 /* Family 6, model 23, stepping 6. */
 #define SIGNATURE 0x00010676u
 
-enum {
-    EDX_FPU = 1u << 0, EDX_TSC = 1u << 4, EDX_CX8 = 1u << 8, EDX_CMOV = 1u << 15,
-    EDX_MMX = 1u << 23, EDX_FXSR = 1u << 24, EDX_SSE = 1u << 25, EDX_SSE2 = 1u << 26,
-    ECX_SSE3 = 1u << 0, ECX_SSSE3 = 1u << 9, ECX_SSE41 = 1u << 19, ECX_SSE42 = 1u << 20,
-    ECX_POPCNT = 1u << 23,
+/* CPUID.1:EDX of every CPU: fpu cx8 cmov mmx fxsr sse sse2. */
+#define LEAF1_EDX 0x07808101u
+
+/* Which bit of which register shows a feature. */
+enum place { LEAF1_ECX, LEAF1_EDX_MORE, LEAF7_EBX, EXTENDED_ECX, EXTENDED_EDX };
+static const struct { uint32_t feature; uint8_t place, bit; } shown[] = {
+    { VX_CPU_SSE3, LEAF1_ECX, 0 }, { VX_CPU_PCLMULQDQ, LEAF1_ECX, 1 }, { VX_CPU_SSSE3, LEAF1_ECX, 9 },
+    { VX_CPU_SSE41, LEAF1_ECX, 19 }, { VX_CPU_SSE42, LEAF1_ECX, 20 }, { VX_CPU_MOVBE, LEAF1_ECX, 22 },
+    { VX_CPU_POPCNT, LEAF1_ECX, 23 }, { VX_CPU_AES, LEAF1_ECX, 25 }, { VX_CPU_RDRAND, LEAF1_ECX, 30 },
+    { VX_CPU_TSC, LEAF1_EDX_MORE, 4 },
+    { VX_CPU_BMI1, LEAF7_EBX, 3 }, { VX_CPU_RDSEED, LEAF7_EBX, 18 }, { VX_CPU_ADX, LEAF7_EBX, 19 }, { VX_CPU_SHA, LEAF7_EBX, 29 },
+    { VX_CPU_LZCNT, EXTENDED_ECX, 5 }, { VX_CPU_RDTSCP, EXTENDED_EDX, 27 },
 };
+
+static uint32_t bits_at(uint32_t cpu, enum place place)
+{
+    uint32_t bits = 0;
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+        if (shown[i].place == place && cpu & shown[i].feature)
+            bits |= 1u << shown[i].bit;
+    return bits;
+}
 
 struct leaf {
     uint32_t eax, ebx, ecx, edx;
@@ -55,22 +71,23 @@ static struct leaf brand_leaf(uint32_t number)
     return (struct leaf){word_at(part, 0), word_at(part, 1), word_at(part, 2), word_at(part, 3)};
 }
 
-static struct leaf get_leaf(uint32_t number, uint32_t index)
+static struct leaf get_leaf(uint32_t cpu, uint32_t number, uint32_t index)
 {
     switch (number) {
     case 0:
         return (struct leaf){7, word_at(VENDOR, 0), word_at(VENDOR, 2), word_at(VENDOR, 1)};
     case 1:
-        return (struct leaf){SIGNATURE, 0,
-                             ECX_SSE3 | ECX_SSSE3 | ECX_SSE41 | ECX_SSE42 | ECX_POPCNT,
-                             EDX_FPU | EDX_TSC | EDX_CX8 | EDX_CMOV | EDX_MMX | EDX_FXSR |
-                                 EDX_SSE | EDX_SSE2};
+        return (struct leaf){SIGNATURE, 0, bits_at(cpu, LEAF1_ECX), LEAF1_EDX | bits_at(cpu, LEAF1_EDX_MORE)};
     case 2: /* 2c: L1d 32 KiB, 30: L1i 32 KiB, 7c: L2 1 MiB */
         return (struct leaf){0x00002c01, 0, 0, 0x007c3000};
     case 4:
         return cache_leaf(index);
+    case 7:
+        return (struct leaf){0, index == 0 ? bits_at(cpu, LEAF7_EBX) : 0, 0, 0};
     case 0x80000000u:
         return (struct leaf){0x80000008u, 0, 0, 0};
+    case 0x80000001u:
+        return (struct leaf){0, 0, bits_at(cpu, EXTENDED_ECX), bits_at(cpu, EXTENDED_EDX)};
     case 0x80000002u:
     case 0x80000003u:
     case 0x80000004u:
@@ -84,9 +101,9 @@ static struct leaf get_leaf(uint32_t number, uint32_t index)
     }
 }
 
-void helper_cpuid(struct vx_regs *regs)
+void helper_cpuid(struct vx_regs *regs, uint32_t cpu)
 {
-    struct leaf leaf = get_leaf(regs->eax, regs->ecx);
+    struct leaf leaf = get_leaf(cpu, regs->eax, regs->ecx);
     regs->eax = leaf.eax;
     regs->ebx = leaf.ebx;
     regs->ecx = leaf.ecx;

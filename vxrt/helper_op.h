@@ -47,6 +47,6 @@ bool helper_decimal(struct op *op);  /* helper_decimal.c: daa das aaa aas aam aa
 bool helper_segment(struct op *op);  /* helper_segment.c: selectors, far transfers */
 bool helper_fpu(struct op *op);      /* helper_fpu.c: x87 environment, fxsave, maskmov */
 bool helper_string(struct op *op, bool *is_finished); /* helper_string.c */
-void helper_cpuid(struct vx_regs *regs);              /* helper_cpuid.c */
+void helper_cpuid(struct vx_regs *regs, uint32_t cpu);              /* helper_cpuid.c */
 
 #endif

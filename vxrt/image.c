@@ -43,7 +43,6 @@ static vx_status check_cache(const struct vx_image *image, const struct vxf_file
                              struct vx_error *error)
 {
     const struct vxf_meta *meta = vxf_meta(file);
-    struct vxi_cpu cpu = { 0 };
     uint64_t hash[2] = { meta->guest_hash[0], meta->guest_hash[1] };
     if (meta->contract != VX_CONTRACT_VERSION)
         return vxi_fail(error, VX_ERR_VXC_CONTRACT, 0, "the cache is for another sandbox contract");
@@ -56,9 +55,9 @@ static vx_status check_cache(const struct vx_image *image, const struct vxf_file
         return vxi_fail(error, VX_ERR_VXC_GUEST, 0, "the cache is for another guest");
     if (image->bias && !meta->relocatable)
         return vxi_fail(error, VX_ERR_VXC_GUEST, 0, "the cache cannot be moved to the load address");
-    if (!vxi_has_cpu(&cpu, meta->cpu_features))
-        return vxi_fail(error, VX_ERR_CPU, 0, "the cache needs CPU features that are missing here");
-    return VX_OK;
+    if (image->is_cpu_chosen && meta->options != image->cpu)
+        return vxi_cpu_mismatch(meta->options, image->cpu, error);
+    return vxi_cpu_of_cache(meta, error);
 }
 
 /* Takes over file, whatever happens. */
@@ -69,6 +68,8 @@ static void use_cache(struct vx_image *image, struct vxf_file *file, bool is_sep
         image->cache_status = vxi_zone_open(file, image->bias, &image->zone);
         if (image->cache_status != VX_OK)
             vxi_fail(&image->cache_error, image->cache_status, 0, "cannot reserve the code zone");
+        else
+            image->cpu = vxf_meta(file)->options;
     }
     if (image->cache_status != VX_OK)
         vxf_close(file);
@@ -90,9 +91,13 @@ static void open_separate_cache(struct vx_image *image, const char *path)
 /* The guest's bytes are there: parse, place, make pages. */
 static vx_status open_guest(struct vx_image *image, const struct vx_image_options *options, struct vx_error *error)
 {
-    vx_status status = vxe_open(image->guest, image->guest_size, &image->elf, error);
+    const char *cpu = options ? options->cpu : NULL;
+    vx_status status = vxi_cpu_choose(cpu, &image->cpu, error);
+    if (status == VX_OK)
+        status = vxe_open(image->guest, image->guest_size, &image->elf, error);
     if (status != VX_OK)
         return status;
+    image->is_cpu_chosen = cpu != NULL;
     if (image->elf.is_dyn)
         image->bias = options && options->load_bias ? options->load_bias : DEFAULT_BIAS;
     if (image->bias % VX_PAGE_BYTES)

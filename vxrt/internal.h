@@ -20,6 +20,7 @@
 #include "format/error.h"
 #include "vxrt.h"
 #include "vxrt/context.h"
+#include "vxrt/cpu.h"
 
 #define VXI_WINDOW_BYTES (1ull << 32)
 #define VXI_GUARD_BYTES (1u << 16)       /* on each side of the window */
@@ -36,13 +37,6 @@ enum {
     VXI_PAGE_IMAGE = 32, /* holds the image's code, which the cache stands for: read-only as well */
     VXI_PAGE_HOT = 64,   /* code that was rewritten often: runs one checked instruction at a time */
 };
-
-/* What the machine can do, once it has been asked (zone.c). */
-struct vxi_cpu {
-    bool is_known;
-    uint32_t features; /* VXV_CPU_* */
-};
-bool vxi_has_cpu(struct vxi_cpu *cpu, uint32_t features);
 
 /* ---- dynamic code: units (unit.c) ---- */
 
@@ -244,6 +238,8 @@ struct vx_image {
     uint8_t *cache;     /* the .vxc file's bytes if it was opened from memory, or NULL */
     struct vxe_elf elf;
     vx_gaddr bias;
+    uint32_t cpu;       /* the guest's, VX_CPU_* */
+    bool is_cpu_chosen; /* not taken from the cache */
     int memory_file;    /* contents of all file-backed pages */
     struct vxi_run *runs;
     size_t run_count;
@@ -291,6 +287,7 @@ struct vx_box {
     vx_status refused_status; /* of the last zone that was refused */
     uint32_t refused_rule;
     bool no_dynamic;
+    uint32_t cpu;       /* VX_CPU_* */
     atomic_bool is_running;
     atomic_int runner;  /* thread that runs it, 0 = none */
     struct vxi_seat seat;
@@ -358,7 +355,7 @@ bool vxi_is_changed(const struct vx_box *box, uint32_t page);
 
 /* box.c */
 /* An empty box. */
-vx_status vxi_box_make(const struct vx_box_options *options, struct vx_box **out, struct vx_error *error);
+vx_status vxi_box_make(const struct vx_box_options *options, uint32_t cpu, struct vx_box **out, struct vx_error *error);
 void vxi_box_destroy(struct vx_box *box);
 /* Empty them; and also overwrite what was on them, because code that they name is about to go. */
 void vxi_reset_return_stack(struct vx_box *box);

@@ -296,7 +296,7 @@ vx_status vx_box_new_from(struct vx_snapshot *snapshot, const struct vx_box_opti
     struct vx_box *box;
     if (!snapshot || !out)
         return VX_ERR_ARGUMENT;
-    vx_status status = vxi_box_make(options, &box, error);
+    vx_status status = vxi_box_make(options, snapshot->cpu, &box, error);
     if (status != VX_OK)
         return status;
     if (snapshot->image)

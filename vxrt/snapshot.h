@@ -40,6 +40,7 @@ struct vx_snapshot {
     struct vxi_zones *zones;    /* each zone counted; NULL: none */
     uint64_t mapped_pages;
     vx_gaddr exec_low, exec_high;
+    uint32_t cpu;               /* VX_CPU_* */
     /* Registers. */
     struct vx_regs regs;
     uint32_t kept_flags, fs_base, gs_base;

@@ -19,6 +19,7 @@
 #include "format/cache.h"
 #include "format/directory.h"
 #include "format/sandbox.h"
+#include "vxrt/cpu.h"
 #include "vxrt/linux/codes.h"
 #include "vxrt/linux/linux.h"
 #include "vxrt/linux/tool.h"
@@ -42,6 +43,8 @@ static const char help_text[] =
     "  --cache-dir DIR         with --root: caches of programs and libraries, from vxc compile --tree\n"
     "                          (default: $XDG_CACHE_HOME/vx, or ~/.cache/vx)\n"
     "  --cache-write           add to them, at the end, what had to be translated at run time\n"
+    "  --cpu NAME              what the program's processor can do, as for vxc compile; a cache for another\n"
+    "                          one is not used (default: what the cache is for; without one, sse4.2)\n"
     "  --env NAME=VALUE        put a variable in the program's environment (empty otherwise)\n"
     "  --mem SIZE              most memory the program may map, in bytes or with K, M, G\n"
     "  --time-limit SECONDS    stop the program after so much time (fractions allowed)\n"
@@ -60,7 +63,7 @@ static const char help_text[] =
     "  vxrun --root debian-i386 --dir /tmp=work /usr/bin/python3 -c 'print(2**100)'\n";
 
 struct options {
-    const char *cache, *profile_out;
+    const char *cache, *profile_out, *cpu;
     char *cache_dir; /* owned */
     bool cache_write;
     int cache_fd; /* of cache_dir, -1: none */
@@ -210,7 +213,7 @@ static int add_env(struct options *options, const char *text)
 }
 
 enum { OPT_CACHE = 1, OPT_NO_CACHE, OPT_NO_DYNAMIC, OPT_DIR, OPT_ROOT, OPT_CACHE_DIR, OPT_CACHE_WRITE, OPT_ENV, OPT_MEM, OPT_TIME_LIMIT,
-       OPT_ALLOW_FORK, OPT_STATS, OPT_PROFILE_OUT, OPT_HELP, OPT_VERSION };
+       OPT_ALLOW_FORK, OPT_CPU, OPT_STATS, OPT_PROFILE_OUT, OPT_HELP, OPT_VERSION };
 
 static const struct option long_options[] = {
     {"cache", required_argument, NULL, OPT_CACHE},
@@ -223,6 +226,7 @@ static const struct option long_options[] = {
     {"env", required_argument, NULL, OPT_ENV},
     {"mem", required_argument, NULL, OPT_MEM},
     {"time-limit", required_argument, NULL, OPT_TIME_LIMIT},
+    {"cpu", required_argument, NULL, OPT_CPU},
     {"allow-fork", no_argument, NULL, OPT_ALLOW_FORK},
     {"stats", optional_argument, NULL, OPT_STATS},
     {"profile-out", required_argument, NULL, OPT_PROFILE_OUT},
@@ -241,6 +245,8 @@ static int stats_option(struct options *options, const char *form)
 /* 0: go on; else the exit code, or -1 for a good end (help, version). */
 static int one_option(struct options *options, int option, const char *value)
 {
+    struct vx_error error;
+    uint32_t cpu;
     switch (option) {
     case OPT_CACHE:
         options->cache = value;
@@ -262,6 +268,9 @@ static int one_option(struct options *options, int option, const char *value)
     case OPT_CACHE_WRITE:
         options->cache_write = true;
         return 0;
+    case OPT_CPU:
+        options->cpu = value;
+        return vxi_cpu_choose(value, &cpu, &error) == VX_OK ? 0 : usage_error("--cpu", error.text);
     case OPT_ENV:
         return add_env(options, value);
     case OPT_MEM:
@@ -350,13 +359,14 @@ static char *cache_beside(const char *program)
     return NULL;
 }
 
-static void warn_of_cache(const struct options *options, const struct vx_image *image)
+/* Where none was named, silence is for those that are old; one for another CPU was meant to be used. */
+static void warn_of_cache(const struct options *options, const char *path, const struct vx_image *image)
 {
     struct vx_error error = {0};
     vx_status status = vx_image_cache_status(image, &error);
-    if (status == VX_OK || !options->cache)
+    if (status == VX_OK || (!options->cache && status != VX_ERR_CPU && status != VX_ERR_VXC_CPU))
         return;
-    fprintf(stderr, "vxrun: warning: %s is not used: %s%s%s\n", options->cache,
+    fprintf(stderr, "vxrun: warning: %s is not used: %s%s%s\n", path,
             vx_strerror(status), error.text[0] ? ": " : "", error.text);
 }
 
@@ -477,7 +487,7 @@ static int run(const struct options *options, struct vx_image *image, const char
         .program_fd = image ? open(argv[0], O_RDONLY | O_CLOEXEC) : -1,
         .envp = options->env, .grants = options->grants, .grant_count = options->grant_count,
         .box = {.size = sizeof config.box, .max_memory = options->max_memory,
-                .no_dynamic = options->no_dynamic},
+                .no_dynamic = options->no_dynamic, .cpu = options->cpu},
         .time_limit_ns = options->time_limit_ns, .allow_fork = options->allow_fork,
         .no_cache = options->no_cache, .codes = options->codes,
     };
@@ -513,11 +523,12 @@ static int start(struct options *options, char **argv)
     if (!cache && !options->no_cache)
         cache = beside = cache_beside(argv[0]);
     struct vx_image_options image_options = {
-        .size = sizeof image_options, .cache_path = cache, .ignore_cache = options->no_cache};
+        .size = sizeof image_options, .cache_path = cache, .ignore_cache = options->no_cache,
+        .cpu = options->cpu};
     int code;
     vx_status status = vx_image_open(argv[0], &image_options, &image, &error);
     if (status == VX_OK) {
-        warn_of_cache(options, image);
+        warn_of_cache(options, cache ? cache : argv[0], image);
         code = run(options, image, cache, argv);
         vx_image_close(image);
     } else {

@@ -49,6 +49,7 @@ vx_status vxi_zone_open(struct vxf_file *file, vx_gaddr bias, struct vxi_zone **
         zone->base = base;
     }
     zone->file = file;
+    zone->cpu.allowed = vxf_meta(file)->options;
     *out = zone;
     return VX_OK;
 }
@@ -106,18 +107,6 @@ bool vxi_zone_guest_of(const struct vxi_zone *zone, uint32_t host, vx_gaddr *add
             return true;
         }
     return false;
-}
-
-/* cpuid is slow in a virtual machine: asked once, and only if code needs more than every machine has. */
-bool vxi_has_cpu(struct vxi_cpu *cpu, uint32_t features)
-{
-    if (!features)
-        return true;
-    if (!cpu->is_known) {
-        cpu->features = vxv_cpu_of_this_machine();
-        cpu->is_known = true;
-    }
-    return !(features & ~cpu->features);
 }
 
 static vx_status verify(struct vxi_zone *zone, size_t chunk, uint32_t size, uint32_t *rule)

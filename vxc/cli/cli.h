@@ -42,9 +42,11 @@ struct translation {
     struct vxf_page *pages;
     size_t page_count;
     uint32_t cpu_features;
+    uint32_t cpu;          /* what it was translated for, VX_CPU_* */
 };
 struct translate_options {
     unsigned threads;
+    uint32_t cpu;          /* the guest's virtual CPU, VX_CPU_* */
     const vx_gaddr *extra; /* from profiles */
     size_t extra_count;
 };
@@ -58,6 +60,7 @@ struct write_options {
     unsigned threads; /* --tree: files at a time */
     int level;
     bool is_detached;
+    uint32_t cpu;     /* the guest's virtual CPU, VX_CPU_* */
 };
 int write_cache(const char *path, const struct file *guest, const struct translation *translation,
                 const struct write_options *options);

@@ -6,7 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "format/cpu.h"
 #include "format/sandbox.h"
+#include "verifier/verifier.h"
 #include "vxc/cli/cli.h"
 
 #define DEFAULT_LEVEL 6
@@ -18,6 +20,7 @@ struct options {
     unsigned threads;
     int level;
     bool is_detached;
+    uint32_t cpu;
 };
 
 static bool parse_number(const char *text, long low, long high, long *value)
@@ -69,6 +72,9 @@ static int parse(int argc, char **argv, struct options *options)
             if (!*value)
                 return usage_error("compile", "--tree needs a directory");
             options->tree = value;
+        } else if ((value = option_value(argc, argv, &i, "--cpu"))) {
+            if (!vxf_cpu_parse(value, vxv_cpu_of_this_machine(), &options->cpu))
+                return usage_error("compile", "--cpu: no such CPU: '%s'", value);
         } else if (!strcmp(argument, "--detached")) {
             options->is_detached = true;
         } else if (argument[0] == '-' && argument[1]) {
@@ -93,7 +99,7 @@ int write_cache(const char *path, const struct file *guest, const struct transla
     struct vx_error error = { 0 };
     struct vxf_content content = {
         .meta = { .guest_size = guest->size, .translator_hash = VX_TRANSLATOR_HASH,
-                  .contract = VX_CONTRACT_VERSION, .cpu_features = translation->cpu_features,
+                  .contract = VX_CONTRACT_VERSION, .options = options->cpu, .cpu_features = translation->cpu_features,
                   .relocatable = translation->elf.is_dyn, .guest_code_bytes = output->guest_code_bytes,
                   .guest_insns = output->guest_insns },
         .guest = options->is_detached ? NULL : guest->bytes,
@@ -112,7 +118,8 @@ int write_cache(const char *path, const struct file *guest, const struct transla
 int command_compile(int argc, char **argv)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    struct options options = { .level = DEFAULT_LEVEL, .threads = processors > 0 ? (unsigned)processors : 1 };
+    struct options options = { .level = DEFAULT_LEVEL, .threads = processors > 0 ? (unsigned)processors : 1,
+                               .cpu = VX_CPU_DEFAULT };
     struct file guest = { 0 };
     struct translation translation;
     vx_gaddr *extra = NULL;
@@ -126,7 +133,8 @@ int command_compile(int argc, char **argv)
     }
     int code = parse(argc, argv, &options);
     if (code == EXIT_GOOD && options.tree) {
-        struct write_options tree = { .threads = options.threads, .level = options.level, .is_detached = true };
+        struct write_options tree = { .threads = options.threads, .level = options.level, .is_detached = true,
+                                      .cpu = options.cpu };
         code = compile_tree(options.tree, options.output, &tree);
         goto done;
     }
@@ -154,8 +162,9 @@ int command_compile(int argc, char **argv)
         code = read_profile(options.profiles[i], hash, &extra, &extra_count);
     if (code != EXIT_GOOD)
         goto done;
-    struct write_options write = { .threads = options.threads, .level = options.level, .is_detached = options.is_detached };
-    struct translate_options how = { .threads = options.threads, .extra = extra, .extra_count = extra_count };
+    struct write_options write = { .threads = options.threads, .level = options.level, .is_detached = options.is_detached,
+                                   .cpu = options.cpu };
+    struct translate_options how = { .threads = options.threads, .cpu = options.cpu, .extra = extra, .extra_count = extra_count };
     code = translate_guest(options.guest, &guest, &how, &translation);
     if (code != EXIT_GOOD)
         goto done;

@@ -5,14 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "verifier/verifier.h"
+#include "format/cpu.h"
 #include "vxc/cli/cli.h"
 
-static const struct { uint32_t bit; const char *name; } cpu_names[] = {
-    { VXV_CPU_SSE3, "sse3" }, { VXV_CPU_SSSE3, "ssse3" }, { VXV_CPU_SSE41, "sse4.1" },
-    { VXV_CPU_SSE42, "sse4.2" }, { VXV_CPU_POPCNT, "popcnt" }, { VXV_CPU_LAHF, "lahf" },
-    { VXV_CPU_CX8, "cx8" },
-};
+#define FEATURE_BITS 32u
 
 struct facts {
     const struct vxf_meta *meta;
@@ -24,18 +20,20 @@ struct facts {
 static void print_text(const char *path, const struct vxf_file *file, const struct facts *f)
 {
     struct vxf_section_info section;
+    char cpu[VXF_CPU_TEXT_BYTES];
     printf("file           %s, %llu bytes, format %d, contract %u\n", path,
            (unsigned long long)f->file_bytes, VXF_VERSION, f->meta->contract);
     printf("guest          %016llx%016llx, %llu bytes, %s\n", (unsigned long long)f->meta->guest_hash[1],
            (unsigned long long)f->meta->guest_hash[0], (unsigned long long)f->meta->guest_size,
            vxf_has_guest(file) ? "inside" : "detached");
-    printf("translator     %016llx, options 0x%x\n", (unsigned long long)f->meta->translator_hash,
-           f->meta->options);
+    printf("translator     %016llx\n", (unsigned long long)f->meta->translator_hash);
+    vxf_cpu_text(f->meta->options, cpu);
+    printf("virtual cpu    %s\n", cpu);
     printf("placement      %s\n", f->meta->relocatable ? "anywhere" : "fixed");
     printf("cpu features  ");
-    for (size_t i = 0; i < sizeof cpu_names / sizeof *cpu_names; i++)
-        if (f->meta->cpu_features & cpu_names[i].bit)
-            printf(" %s", cpu_names[i].name);
+    for (unsigned bit = 0; bit < FEATURE_BITS; bit++)
+        if (f->meta->cpu_features >> bit & 1 && vxf_cpu_feature(bit))
+            printf(" %s", vxf_cpu_feature(bit));
     printf("%s\n", f->meta->cpu_features ? "" : " baseline");
     printf("guest code     %u bytes, %u instructions, %zu pages\n", f->meta->guest_code_bytes,
            f->meta->guest_insns, f->pages);
@@ -51,6 +49,7 @@ static void print_text(const char *path, const struct vxf_file *file, const stru
 static void print_json(const char *path, const struct vxf_file *file, const struct facts *f)
 {
     struct vxf_section_info section;
+    char cpu[VXF_CPU_TEXT_BYTES];
     const char *separator = "";
     printf("{\"schema\": \"vxc-info-1\", \"file\": ");
     print_json_string(path);
@@ -59,12 +58,13 @@ static void print_json(const char *path, const struct vxf_file *file, const stru
     printf(" \"guest_hash\": \"%016llx%016llx\", \"guest_bytes\": %llu, \"guest_inside\": %s,\n",
            (unsigned long long)f->meta->guest_hash[1], (unsigned long long)f->meta->guest_hash[0],
            (unsigned long long)f->meta->guest_size, vxf_has_guest(file) ? "true" : "false");
-    printf(" \"translator\": \"%016llx\", \"options\": %u, \"relocatable\": %s, \"cpu_features\": [",
-           (unsigned long long)f->meta->translator_hash, f->meta->options,
+    vxf_cpu_text(f->meta->options, cpu);
+    printf(" \"translator\": \"%016llx\", \"options\": %u, \"cpu\": \"%s\", \"relocatable\": %s, \"cpu_features\": [",
+           (unsigned long long)f->meta->translator_hash, f->meta->options, cpu,
            f->meta->relocatable ? "true" : "false");
-    for (size_t i = 0; i < sizeof cpu_names / sizeof *cpu_names; i++)
-        if (f->meta->cpu_features & cpu_names[i].bit) {
-            printf("%s\"%s\"", separator, cpu_names[i].name);
+    for (unsigned bit = 0; bit < FEATURE_BITS; bit++)
+        if (f->meta->cpu_features >> bit & 1 && vxf_cpu_feature(bit)) {
+            printf("%s\"%s\"", separator, vxf_cpu_feature(bit));
             separator = ", ";
         }
     printf("],\n \"guest_code_bytes\": %u, \"guest_instructions\": %u, \"pages\": %zu,\n",

@@ -186,7 +186,7 @@ static bool is_current(const struct tree *tree, const uint64_t hash[2])
     if (is_good) {
         const struct vxf_meta *meta = vxf_meta(file);
         is_good = meta->guest_hash[0] == hash[0] && meta->guest_hash[1] == hash[1] &&
-                  meta->translator_hash == VX_TRANSLATOR_HASH && meta->contract == VX_CONTRACT_VERSION;
+                  meta->translator_hash == VX_TRANSLATOR_HASH && meta->contract == VX_CONTRACT_VERSION && meta->options == tree->options.cpu;
         vxf_close(file);
     }
     if (is_good && fstatat(tree->fd, profile, &profile_st, 0) == 0)
@@ -207,7 +207,7 @@ static int compile(const struct tree *tree, const char *path, const uint64_t has
     struct file guest = { 0 };
     struct translation translation;
     struct write_options write = tree->options;
-    struct translate_options how = { .threads = 1 };
+    struct translate_options how = { .threads = 1, .cpu = write.cpu };
     char *output = file_in(tree, hash, ".vxc"), *profile = file_in(tree, hash, ".profile");
     vx_gaddr *extra = NULL;
     int code = EXIT_SYSTEM;

@@ -2,10 +2,12 @@
  * vxc verify: check caches, and with --against also that they are what a
  * fresh translation of the guest gives.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "format/sandbox.h"
 #include "verifier/verifier.h"
@@ -91,6 +93,8 @@ static vx_status compare(const struct vxf_file *file, const struct file *guest,
         return error->status = VX_ERR_VXC_GUEST;
     if (meta->translator_hash != VX_TRANSLATOR_HASH)
         return error->status = VX_ERR_VXC_STALE;
+    if (meta->options != fresh->cpu)
+        return error->status = VX_ERR_VXC_CPU;
     const struct vxf_entry *entries = vxf_entries(file, &count);
     if (count != fresh->output.entry_count || memcmp(entries, fresh->output.entries, count * sizeof *entries))
         return mismatch(error, 0, "entry map differs");
@@ -194,10 +198,26 @@ static int exit_code_of(vx_status status)
     return status == VX_ERR_IO || status == VX_ERR_MEMORY ? EXIT_SYSTEM : EXIT_REJECTED;
 }
 
+/* The virtual CPU that a cache is for; what is no cache is judged later. */
+static uint32_t cpu_of(const char *path)
+{
+    uint32_t cpu = VX_CPU_DEFAULT;
+    struct vxf_file *file;
+    struct vx_error error;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && vxf_open_fd(fd, &file, &error) == VX_OK) {
+        cpu = vxf_meta(file)->options;
+        vxf_close(file);
+    }
+    if (fd >= 0)
+        close(fd);
+    return cpu;
+}
+
 /* The guest of --against, translated with the profiles that the cache was made with. */
 static int translate_again(const struct options *options, struct file *guest, struct translation *fresh)
 {
-    struct translate_options how = { .threads = 2 };
+    struct translate_options how = { .threads = 2, .cpu = cpu_of(options->files[0]) };
     vx_gaddr *extra = NULL;
     uint64_t hash[2];
     int code = EXIT_GOOD;

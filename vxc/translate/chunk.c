@@ -48,7 +48,7 @@ static void lower_one(struct vxt_lower *l, uint32_t i, bool has_next, vx_gaddr n
     } else {
         vxt_lower_island(l);
     }
-    vxt_decode(bytes, available, rec->addr, &insn);
+    vxt_decode_cpu(vxt_cpu(l->program->input), bytes, available, rec->addr, &insn);
     vxt_lower_insn(l, rec, &insn);
     vxt_note_flags(l, &insn);
     l->chunk->guest_bytes += rec->length;

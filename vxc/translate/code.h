@@ -61,6 +61,11 @@ struct vxt_program {
 
 /* Index of the instruction that starts at addr, or VXT_NO_INDEX. Not for concurrent discovery; read-only after. */
 uint32_t vxt_find(const struct vxt_program *program, vx_gaddr addr);
+/* The guest's virtual CPU. */
+static inline uint32_t vxt_cpu(const struct vxt_input *input)
+{
+    return input->cpu ? input->cpu : VX_CPU_DEFAULT;
+}
 /* Guest bytes at addr and how many follow in the span; NULL outside. */
 const uint8_t *vxt_bytes(const struct vxt_input *input, vx_gaddr addr, uint32_t *available);
 

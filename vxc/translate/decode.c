@@ -25,7 +25,7 @@ struct row {
     uint32_t form;
     const char *name, *operands, *access;
     uint8_t klass, flags_read, flags_written;
-    uint16_t cpu;
+    uint32_t cpu;
 };
 
 static const struct row rows[] = {
@@ -234,10 +234,11 @@ static bool fits(uint32_t form, uint8_t modrm)
     return !(form & (is_mem ? REG : MEM));
 }
 
-static int search(uint8_t map, uint8_t prefix, uint8_t opcode, uint8_t modrm)
+/* The row of these bytes that the CPU has, or -1. */
+static int search(uint32_t cpu, uint8_t map, uint8_t prefix, uint8_t opcode, uint8_t modrm)
 {
     for (unsigned i = first_row[map][prefix][opcode]; i; i = compiled[i - 1].next)
-        if (fits(compiled[i - 1].form, modrm))
+        if (fits(compiled[i - 1].form, modrm) && !(rows[i - 1].cpu & ~cpu))
             return (int)i - 1;
     return -1;
 }
@@ -405,7 +406,7 @@ static bool is_over(const struct input *in, struct vxt_insn *insn)
     return in->is_short;
 }
 
-void vxt_decode(const uint8_t *bytes, uint32_t available, vx_gaddr addr, struct vxt_insn *insn)
+void vxt_decode_cpu(uint32_t cpu, const uint8_t *bytes, uint32_t available, vx_gaddr addr, struct vxt_insn *insn)
 {
     static const uint8_t mandatory_byte[4] = { 0, 0x66, 0xf3, 0xf2 };
     struct input in = { bytes, available, 0, false };
@@ -420,9 +421,9 @@ void vxt_decode(const uint8_t *bytes, uint32_t available, vx_gaddr addr, struct 
         normalise(insn);
     }
     uint8_t prefix = p.rep == 0xf3 ? PF3 : p.rep == 0xf2 ? PF2 : p.has_66 ? P66 : NP;
-    int row = search(insn->map, prefix, insn->opcode, insn->modrm);
+    int row = search(cpu, insn->map, prefix, insn->opcode, insn->modrm);
     if (row < 0 && prefix != NP) {
-        row = search(insn->map, NP, insn->opcode, insn->modrm);
+        row = search(cpu, insn->map, NP, insn->opcode, insn->modrm);
         if (row >= 0 && compiled[row].is_exact)
             row = -1;
         prefix = NP;
@@ -468,9 +469,14 @@ void vxt_decode(const uint8_t *bytes, uint32_t available, vx_gaddr addr, struct 
     finish(insn, &p);
 }
 
+void vxt_decode(const uint8_t *bytes, uint32_t available, vx_gaddr addr, struct vxt_insn *insn)
+{
+    vxt_decode_cpu(VX_CPU_DEFAULT, bytes, available, addr, insn);
+}
+
 const char *vxt_mnemonic(const struct vxt_insn *insn)
 {
     uint8_t prefix = insn->mandatory == 0x66 ? P66 : insn->mandatory == 0xf3 ? PF3 : insn->mandatory == 0xf2 ? PF2 : NP;
-    int row = search(insn->map, prefix, insn->opcode, insn->modrm);
+    int row = search(insn->cpu | VX_CPU_I686, insn->map, prefix, insn->opcode, insn->modrm);
     return row < 0 || insn->klass == VXT_UD ? "(bad)" : rows[row].name;
 }

@@ -2,9 +2,8 @@
  * Guest instruction decoder: bytes of i386 code -> struct vxt_insn.
  *
  * Driven by one table (optable.h), one row an encoding, in the notation of
- * the opcode maps of the Intel manual (SDM vol. 2, appendix A). Knows
- * all of user-mode i386 up to SSE4.2 and POPCNT; what it does not know is
- * VXT_UD. Untrusted part: its mistakes can give wrong guests, not unsafe hosts.
+ * the opcode maps of the Intel manual (SDM vol. 2, appendix A). What the
+ * chosen virtual CPU does not have is VXT_UD. Untrusted part: its mistakes can give wrong guests, not unsafe hosts.
  */
 #ifndef VX_TRANSLATE_DECODE_H
 #define VX_TRANSLATE_DECODE_H
@@ -12,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "format/cpu.h"
 #include "format/types.h"
 
 /* Arithmetic flags, one bit each (not the EFLAGS layout). */
@@ -100,15 +100,15 @@ struct vxt_insn {
     /* flags, VXT_CF.. bits. written: certainly overwritten whatever the inputs. Flags that the manual calls
      * undefined count as written only for and/or/xor/test and shifts by a nonzero immediate. */
     uint8_t flags_read, flags_written;
-    uint16_t cpu;        /* VXT_CPU_*: feature the row needs, 0 = i686 with SSE2 */
+    uint32_t cpu;        /* VX_CPU_*: feature the row needs, 0 = VX_CPU_I686 */
 };
 
-enum { VXT_CPU_SSE3 = 1, VXT_CPU_SSSE3 = 2, VXT_CPU_SSE41 = 4, VXT_CPU_SSE42 = 8, VXT_CPU_POPCNT = 16 };
-
 /*
- * Decode one instruction. bytes: code at addr; available: bytes readable there
+ * Decode one instruction of a virtual CPU (VX_CPU_*). bytes: code at addr; available: bytes readable there
  * (>= 1). Always fills *insn. Thread-safe.
  */
+void vxt_decode_cpu(uint32_t cpu, const uint8_t *bytes, uint32_t available, vx_gaddr addr, struct vxt_insn *insn);
+/* The same for the default CPU. */
 void vxt_decode(const uint8_t *bytes, uint32_t available, vx_gaddr addr, struct vxt_insn *insn);
 
 /* Mnemonic of a decoded instruction, lower case ("add", "cvtsi2sd"), "(bad)" for VXT_UD. */

@@ -319,7 +319,7 @@ static void walk(struct work *work, vx_gaddr addr)
         if (*mark & MARK_START || is_full(work))
             return;
         struct vxt_insn insn;
-        vxt_decode(bytes, available, addr, &insn);
+        vxt_decode_cpu(vxt_cpu(input), bytes, available, addr, &insn);
         if (insn.klass == VXT_TRUNC)
             return;
         struct vxt_rec *rec = add_rec(work, &insn);
@@ -486,7 +486,7 @@ static void sweep_gaps(struct work *work)
             vx_gaddr addr = span->addr + offset;
             uint32_t index = vxt_find(work->program, addr);
             struct vxt_insn insn;
-            vxt_decode(span->bytes + offset, span->size - offset, addr, &insn);
+            vxt_decode_cpu(vxt_cpu(input), span->bytes + offset, span->size - offset, addr, &insn);
             uint8_t first = span->bytes[offset];
             bool is_padding = first == 0x90 || first == 0xcc || first == 0 || insn.klass == VXT_NOP_E ||
                               insn.klass == VXT_UD || insn.klass == VXT_GP || insn.klass == VXT_TRUNC;

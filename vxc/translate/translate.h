@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "format/cache.h"
+#include "format/cpu.h"
 
 /* A run of executable guest bytes. */
 struct vxt_span {
@@ -30,6 +31,7 @@ struct vxt_input {
     uint32_t max_insns;    /* stop discovering after about so many; 0 = no limit */
     uint32_t chunk_guest_bytes; /* aim for this much guest code a chunk; 0 = all in one chunk */
     unsigned threads;      /* >= 1; does not change the result */
+    uint32_t cpu;          /* the guest's virtual CPU, VX_CPU_*; 0 = VX_CPU_DEFAULT */
     bool single;           /* translate only the instruction at seeds[0], ending in VX_EVENT_STEP */
     bool position_independent; /* no absolute addresses in code */
     bool follow_calls;     /* discover call targets too, */

@@ -32,6 +32,8 @@ struct vx_image_options {
     const char *cache_path; /* .vxc for an ELF guest; NULL: none */
     vx_gaddr load_bias;     /* for ET_DYN guests; page-aligned. 0: the default, 0x56555000 */
     bool ignore_cache;      /* open a .vxc for its guest only */
+    const char *cpu;        /* what the guest's processor can do: a name as for vxc compile --cpu; a cache for another one is not
+                               used (VX_ERR_VXC_CPU). NULL: what the cache is for; without one, sse4.2 */
 };
 
 /*
@@ -39,6 +41,7 @@ struct vx_image_options {
  * does not match is not an error: the image runs without it and
  * vx_image_cache_status says why. options may be NULL. On success *image is owned by the
  * caller (vx_image_close). error may not be NULL; error->offset is a file offset.
+ * VX_ERR_ARGUMENT: no such cpu; VX_ERR_CPU: this machine lacks something that it has.
  */
 vx_status vx_image_open(const char *path, const struct vx_image_options *options,
                         struct vx_image **image, struct vx_error *error);
@@ -68,6 +71,7 @@ void vx_image_info(const struct vx_image *image, struct vx_image_info *info);
 struct vx_box_options {
     size_t size;         /* sizeof(struct vx_box_options) */
     uint64_t max_memory; /* bytes of guest memory mapped at once; 0 = 4 GiB */
+    const char *cpu;     /* without an image: name of the guest's CPU, as in vx_image_options; else it is the image's */
     bool no_dynamic;     /* a path that is not in the cache: VX_TRAP_NOT_CACHED */
 };
 
@@ -139,7 +143,7 @@ vx_status vx_code_status(const struct vx_code *code, uint32_t *rule);
  * The pages [addr, addr + size), mapped executable and not writable, hold what the cache was made from: run its code
  * there. That they do is the caller's word: a wrong one makes the guest compute nonsense inside its sandbox. The box leaves
  * the code by itself when a page that it stands for is unmapped, replaced, written, or loses permission to execute.
- * VX_ERR_RANGE: not such pages; VX_ERR_ARGUMENT; VX_ERR_MEMORY (also: too many in this box).
+ * VX_ERR_VXC_CPU: the code is for another CPU than the box's; VX_ERR_RANGE: not such pages; VX_ERR_ARGUMENT; VX_ERR_MEMORY (also: too many in this box).
  */
 vx_status vx_box_attach(struct vx_box *box, struct vx_code *code, vx_gaddr addr, uint32_t size);
 

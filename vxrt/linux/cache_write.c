@@ -13,8 +13,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "format/cpu.h"
 #include "format/directory.h"
 #include "format/error.h"
+#include "vxrt/helper.h"
 #include "vxrt/linux/codes.h"
 #include "vxrt/linux/tool.h"
 
@@ -34,7 +36,7 @@ static bool find_compiler(char path[VXL_TOOL_PATH_BYTES])
     return access(path, X_OK) == 0;
 }
 
-static void run_compiler(const char *compiler, const struct target *target)
+static void run_compiler(const char *compiler, const char *cpu, const struct target *target)
 {
     char guest[40];
     int status;
@@ -43,7 +45,7 @@ static void run_compiler(const char *compiler, const struct target *target)
     if (pid == 0) {
         int fd = dup(target->file->fd); /* open in the new program */
         snprintf(guest, sizeof guest, "/proc/self/fd/%d", fd);
-        execl(compiler, "vxc", "compile", "-j1", "--detached", "--profile", target->profile, "-o", target->cache, guest,
+        execl(compiler, "vxc", "compile", "-j1", "--detached", "--cpu", cpu, "--profile", target->profile, "-o", target->cache, guest,
               (char *)NULL);
         _exit(127);
     }
@@ -76,8 +78,10 @@ static vx_status write_one(const char *directory, int directory_fd, const char *
 {
     struct target target = {.file = file};
     char name[VXF_DIRECTORY_NAME_BYTES];
+    char cpu[VXF_CPU_TEXT_BYTES];
     uint64_t hash[2];
     struct stat st;
+    vxf_cpu_text(vxi_box_cpu(box), cpu);
     size_t count = addresses_of(box, file, addresses);
     if (count == 0)
         return VX_OK;
@@ -94,7 +98,7 @@ static vx_status write_one(const char *directory, int directory_fd, const char *
     if (lock >= 0)
         flock(lock, LOCK_EX);
     if (!is_done(&target))
-        run_compiler(compiler, &target);
+        run_compiler(compiler, cpu, &target);
     if (lock >= 0)
         close(lock);
     vxf_directory_note(directory_fd, &st, hash);

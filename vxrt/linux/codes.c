@@ -116,8 +116,8 @@ void vxl_codes_attach(struct vxl_codes *codes, struct vx_box *box, int fd, vx_ga
         return;
     file->low = addr;
     file->high = addr + size;
-    if (file->code)
-        vx_box_attach(box, file->code, addr, size);
+    if (file->code && vx_box_attach(box, file->code, addr, size) == VX_ERR_VXC_CPU)
+        file->status = VX_ERR_VXC_CPU;
 }
 
 vx_gaddr vxl_codes_hint(struct vxl_codes *codes, int fd, uint64_t offset)

@@ -240,7 +240,7 @@ static int open_image(struct vxl_proc *p, const struct program *program, struct 
 {
     char path[40], cache[40];
     struct vx_error error;
-    struct vx_image_options options = {.size = sizeof options};
+    struct vx_image_options options = {.size = sizeof options, .cpu = p->config->box.cpu};
     *is_new = false;
     *image = NULL;
     if (!p->config->image)

@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "format/cpu.h"
 #include "format/error.h"
 #include "vxrt/linux/map_elf.h"
 #include "vxrt/linux/proc.h"
@@ -20,13 +21,15 @@
 #define MMAP_TOP (STACK_TOP - STACK_BYTES - STACK_GUARD)
 #define STRINGS_LIMIT (2u << 20) /* bytes of arguments and environment, as RLIMIT_STACK / 4 */
 
-/* CPUID.1:EDX of the virtual CPU: fpu tsc cx8 cmov mmx fxsr sse sse2. */
-#define HWCAP 0x07808111u
+/* CPUID.1:EDX of the virtual CPU: fpu cx8 cmov mmx fxsr sse sse2; tsc if it has it. */
+#define HWCAP 0x07808101u
+#define HWCAP_TSC 0x10u
 
 /* A stack image, built from its end. */
 struct stack {
     uint8_t *bytes; /* STRINGS_LIMIT + room; the last byte is at STACK_TOP - 1 */
     uint32_t size, used;
+    uint32_t hwcap;
     bool is_full;
 };
 
@@ -94,7 +97,7 @@ static void push_auxv(struct stack *stack, const struct vx_image_info *info, vx_
     push_aux(stack, AT_PHDR, info->phdr);
     push_aux(stack, AT_CLKTCK, 100);
     push_aux(stack, AT_PAGESZ, VX_PAGE_BYTES);
-    push_aux(stack, AT_HWCAP, HWCAP);
+    push_aux(stack, AT_HWCAP, stack->hwcap);
 }
 
 #define AUX_WORDS (2 * 19)
@@ -149,7 +152,8 @@ static vx_status make_stack(struct vx_box *box, const struct vx_image_info *info
                             const char *execfn, const char *const *argv,
                             const char *const *envp, vx_gaddr *esp)
 {
-    struct stack stack = {.size = STRINGS_LIMIT + (64u << 10)};
+    struct stack stack = {.size = STRINGS_LIMIT + (64u << 10),
+                          .hwcap = HWCAP | (vxi_box_cpu(box) & VX_CPU_TSC ? HWCAP_TSC : 0)};
     stack.bytes = malloc(stack.size);
     if (!stack.bytes)
         return VX_ERR_MEMORY;

@@ -219,16 +219,32 @@
         .byte 0x0f, 0xc7, 0xc8                  # cmpxchg8b %eax: the F00F form
         hlt
 
-#: reject V04 at 0
-        rdrand %eax
+#: accept
+        rdrandl %eax
+        rdseedw %cx
+        lzcntl %eax, %ecx
+        tzcntw %ax, %cx
+        adcxl %eax, %ecx
+        adoxl %eax, %ecx
+        aesenc %xmm1, %xmm2
+        pclmulqdq $1, %xmm1, %xmm2
+        sha256rnds2 %xmm0, %xmm1, %xmm2
         hlt
 
 #: reject V04 at 0
-        lzcntl %eax, %ecx                       # bsr on processors without it
+        rdpid %rax
         hlt
 
 #: reject V04 at 0
-        tzcntl %eax, %ecx
+        .byte 0x0f, 0x38, 0xf0, 0xc1            # movbe from a register
+        hlt
+
+#: reject V04 at 0
+        rdtscp
+        hlt
+
+#: reject V04 at 0
+        xgetbv
         hlt
 
 #: reject V04 at 0
