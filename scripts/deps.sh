@@ -7,7 +7,7 @@
 set -eu
 
 # Build; guests (-m32); tests (clang, llvm-mc, CUnit, Zydis, Python, unshare); corpus (dpkg-deb's xz, apt's https).
-packages='gcc g++ libc6-dev cmake ninja-build libxxhash-dev zlib1g-dev
+packages='gcc g++ libc6-dev cmake ninja-build libxxhash-dev zlib1g-dev libseccomp-dev
 gcc-multilib g++-multilib clang llvm binutils libcunit1-dev libzydis-dev python3 xz-utils util-linux ca-certificates'
 
 if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>&1; then

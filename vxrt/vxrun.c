@@ -21,8 +21,10 @@
 #include "format/sandbox.h"
 #include "vxrt/cpu.h"
 #include "vxrt/linux/codes.h"
+#include "vxrt/linux/filter.h"
 #include "vxrt/linux/linux.h"
 #include "vxrt/linux/tool.h"
+#include "vxrt/linux/writer.h"
 
 enum { EXIT_VXRUN = 125, EXIT_CANNOT_LOAD = 126, EXIT_MISSING = 127, EXIT_SIGNAL = 128 };
 #define GRANT_LIMIT 64
@@ -49,6 +51,7 @@ static const char help_text[] =
     "  --mem SIZE              most memory the program may map, in bytes or with K, M, G\n"
     "  --time-limit SECONDS    stop the program after so much time (fractions allowed)\n"
     "  --allow-fork            let the program fork, and execute programs under --dir\n"
+    "  --no-seccomp            do not bound vxrun's own system calls (to debug vxrun)\n"
     "  --stats[=json]          print what happened to standard error at the end\n"
     "  --profile-out FILE      add the paths translated at run time to a profile\n"
     "  --help, --version\n"
@@ -67,8 +70,9 @@ struct options {
     char *cache_dir; /* owned */
     bool cache_write;
     int cache_fd; /* of cache_dir, -1: none */
+    int writer;   /* with cache_write: of writer.h */
     struct vxl_codes *codes;
-    bool no_cache, no_dynamic, allow_fork, stats, stats_json, has_root;
+    bool no_cache, no_dynamic, allow_fork, no_seccomp, stats, stats_json, has_root;
     uint64_t max_memory, time_limit_ns;
     struct vxl_grant grants[GRANT_LIMIT];
     size_t grant_count;
@@ -213,7 +217,7 @@ static int add_env(struct options *options, const char *text)
 }
 
 enum { OPT_CACHE = 1, OPT_NO_CACHE, OPT_NO_DYNAMIC, OPT_DIR, OPT_ROOT, OPT_CACHE_DIR, OPT_CACHE_WRITE, OPT_ENV, OPT_MEM, OPT_TIME_LIMIT,
-       OPT_ALLOW_FORK, OPT_CPU, OPT_STATS, OPT_PROFILE_OUT, OPT_HELP, OPT_VERSION };
+       OPT_ALLOW_FORK, OPT_CPU, OPT_NO_SECCOMP, OPT_STATS, OPT_PROFILE_OUT, OPT_HELP, OPT_VERSION };
 
 static const struct option long_options[] = {
     {"cache", required_argument, NULL, OPT_CACHE},
@@ -228,6 +232,7 @@ static const struct option long_options[] = {
     {"time-limit", required_argument, NULL, OPT_TIME_LIMIT},
     {"cpu", required_argument, NULL, OPT_CPU},
     {"allow-fork", no_argument, NULL, OPT_ALLOW_FORK},
+    {"no-seccomp", no_argument, NULL, OPT_NO_SECCOMP},
     {"stats", optional_argument, NULL, OPT_STATS},
     {"profile-out", required_argument, NULL, OPT_PROFILE_OUT},
     {"help", no_argument, NULL, OPT_HELP},
@@ -281,6 +286,9 @@ static int one_option(struct options *options, int option, const char *value)
     case OPT_ALLOW_FORK:
         options->allow_fork = true;
         return 0;
+    case OPT_NO_SECCOMP:
+        options->no_seccomp = true;
+        return 0;
     case OPT_STATS:
         return stats_option(options, value);
     case OPT_PROFILE_OUT:
@@ -290,8 +298,8 @@ static int one_option(struct options *options, int option, const char *value)
         fputs(help_text, stdout);
         return -1;
     case OPT_VERSION:
-        printf("vxrun %s, format %d, contract %d\n", vx_version(), VXF_VERSION,
-               VX_CONTRACT_VERSION);
+        printf("vxrun %s, format %d, contract %d%s\n", vx_version(), VXF_VERSION, VX_CONTRACT_VERSION,
+               VX_HAVE_SECCOMP ? "" : ", without seccomp filter");
         return -1;
     default: /* getopt has said what is wrong */
         fputs("Try 'vxrun --help'.\n", stderr);
@@ -443,7 +451,26 @@ static int open_caches(struct options *options)
     }
     if (options->cache_fd >= 0)
         options->codes = vxl_codes_new(options->cache_fd);
+    if (options->cache_write) {
+        const char *why;
+        options->writer = vxl_writer_start(options->cache_dir, &why);
+        if (options->writer < 0) {
+            fprintf(stderr, "vxrun: --cache-write: %s\n", why);
+            return EXIT_VXRUN;
+        }
+    }
     return 0;
+}
+
+/* What is open stays open; what is not, and what no option asks for, this process cannot get any more. */
+static int raise_filter(const struct options *options)
+{
+    const struct vxl_filter_options wanted = {.can_fork = options->allow_fork, .can_write_caches = options->cache_write};
+    const char *why;
+    if (options->no_seccomp || vxl_filter(&wanted, &why))
+        return 0;
+    fprintf(stderr, "vxrun: no seccomp filter: %s (--no-seccomp runs without one)\n", why);
+    return EXIT_VXRUN;
 }
 
 static void save_caches(const struct options *options, struct vxl_proc *proc)
@@ -451,7 +478,7 @@ static void save_caches(const struct options *options, struct vxl_proc *proc)
     struct vx_error error = {0};
     if (!options->cache_write || !options->codes)
         return;
-    if (vxl_write_caches(options->cache_dir, options->cache_fd, options->codes, vxl_box(proc), &error) != VX_OK)
+    if (vxl_write_caches(options->cache_dir, options->cache_fd, options->writer, options->codes, vxl_box(proc), &error) != VX_OK)
         fprintf(stderr, "vxrun: %s: cannot write caches: %s\n", options->cache_dir, error.text);
 }
 
@@ -500,9 +527,14 @@ static int run(const struct options *options, struct vx_image *image, const char
         return exit_code_of(status);
     }
     fflush(NULL);
+    int code = raise_filter(options);
+    if (code) {
+        vxl_free(proc);
+        return code;
+    }
     vxl_run(proc, &outcome);
     struct vxl_report report = {argv[0], cache, image, proc, &outcome, options->codes};
-    int code = end(options, &report);
+    code = end(options, &report);
     vxl_free(proc);
     if (config.program_fd >= 0)
         close(config.program_fd);

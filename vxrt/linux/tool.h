@@ -35,12 +35,12 @@ vx_status vxl_merge_profile(const char *path, const uint64_t guest_hash[2],
 
 /*
  * Add what the box translated of mapped files to their profiles and caches in a cache directory, of which
- * directory_fd is open. Files that nothing was translated of are left alone. VX_ERR_NOT_FOUND: no vxc beside
- * this program; VX_ERR_MEMORY, and as vxl_merge_profile.
+ * directory_fd is open, by a writer of writer.h. Files that nothing was translated of are left alone. VX_ERR_MEMORY, and
+ * as vxl_merge_profile.
  */
 #define VXL_TOOL_PATH_BYTES 4096
-vx_status vxl_write_caches(const char *directory, int directory_fd, const struct vxl_codes *codes, struct vx_box *box,
-                           struct vx_error *error);
+vx_status vxl_write_caches(const char *directory, int directory_fd, int writer, const struct vxl_codes *codes,
+                           struct vx_box *box, struct vx_error *error);
 
 /* Hash of the guest that a file (ELF, or .vxc) holds. */
 vx_status vxl_guest_hash(const char *path, uint64_t hash[2], struct vx_error *error);
