@@ -191,6 +191,9 @@ int vxi_enter(struct vxi_context *ctx);
 /* Copy n bytes; the number of bytes not copied (a fault in a mapped file that shrank). */
 size_t vxi_copy(void *dst, const void *src, size_t n);
 
+/* One step of compare and exchange; *value: what was there. 0: a fault, as with vxi_copy. */
+int vxi_swap(void *at, uint32_t *value, uint32_t new);
+
 /* call.S. Runs ctx->entry as a call of ctx->regs.eip; returns VXI_EXIT_*. */
 int vxi_call(struct vxi_context *ctx);
 /* hostcall.c, from call.S: the guest called the import at ctx->regs.eip. Returns VXI_HOST_*, and leaves the guest's return
@@ -207,7 +210,7 @@ extern const uint8_t vxi_stub_miss[], vxi_stub_return[], vxi_stub_underflow[], v
 extern const uint8_t vxi_enter_begin[], vxi_enter_end[], vxi_enter_abort[];
 extern const uint8_t vxi_stubs_begin[], vxi_stubs_end[];
 extern const uint8_t vxi_exit_signal[];
-extern const uint8_t vxi_copy_insn[], vxi_copy_fault[];
+extern const uint8_t vxi_copy_insn[], vxi_copy_fault[], vxi_swap_insn[], vxi_swap_fault[];
 
 #endif
 #endif

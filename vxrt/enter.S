@@ -24,11 +24,11 @@
         .globl vxi_enter, vxi_enter_begin, vxi_enter_end, vxi_enter_abort
         .globl vxi_stub_miss, vxi_stub_return, vxi_stub_underflow, vxi_stub_event
         .globl vxi_stubs_begin, vxi_stubs_end, vxi_exit_signal
-        .globl vxi_copy, vxi_copy_insn, vxi_copy_fault
+        .globl vxi_copy, vxi_copy_insn, vxi_copy_fault, vxi_swap, vxi_swap_insn, vxi_swap_fault
         .hidden vxi_enter, vxi_enter_begin, vxi_enter_end, vxi_enter_abort
         .hidden vxi_stub_miss, vxi_stub_return, vxi_stub_underflow, vxi_stub_event
         .hidden vxi_stubs_begin, vxi_stubs_end, vxi_exit_signal
-        .hidden vxi_copy, vxi_copy_insn, vxi_copy_fault
+        .hidden vxi_copy, vxi_copy_insn, vxi_copy_fault, vxi_swap, vxi_swap_insn, vxi_swap_fault
 
         .balign 64
         .type vxi_enter, @function
@@ -232,5 +232,20 @@ vxi_copy_fault:
         movq    %rcx, %rax
         ret
         .size vxi_copy, .-vxi_copy
+
+        /* int vxi_swap(void *at, uint32_t *value, uint32_t new) */
+        .balign 16
+        .type vxi_swap, @function
+vxi_swap:
+        movl    (%rsi), %eax
+vxi_swap_insn:
+        lock cmpxchgl %edx, (%rdi)
+        movl    %eax, (%rsi)
+        movl    $1, %eax
+        ret
+vxi_swap_fault:
+        xorl    %eax, %eax
+        ret
+        .size vxi_swap, .-vxi_swap
 
         .section .note.GNU-stack, "", @progbits

@@ -349,6 +349,12 @@ void vxi_code_changes(struct vx_box *box, uint32_t first, uint32_t last);
 /* Map an image's segments into a new box. */
 vx_status vxi_map_runs(struct vx_box *box, const struct vxi_run *runs, size_t count, int fd, vx_gaddr bias);
 
+/*
+ * If the aligned word at addr is *value, make it `new`, as one step for all threads; *value: what it was. False: it cannot
+ * be written.
+ */
+bool vxi_box_swap(struct vx_box *box, vx_gaddr addr, uint32_t *value, uint32_t new);
+
 /* changes.c */
 void vxi_changed(struct vx_box *box, uint32_t first, uint32_t last);
 bool vxi_is_changed(const struct vx_box *box, uint32_t page);

@@ -58,6 +58,18 @@ vx_status vx_box_write(struct vx_box *box, vx_gaddr addr, const void *src, size_
     return copy(box, box->window + addr, src, size);
 }
 
+bool vxi_box_swap(struct vx_box *box, vx_gaddr addr, uint32_t *value, uint32_t new)
+{
+    if (addr % sizeof new || !is_accessible(box, addr, sizeof new, VX_PROT_WRITE))
+        return false;
+    prepare_write(box, addr, sizeof new);
+    const uint8_t *before = vxi_copy_window;
+    vxi_copy_window = box->window;
+    bool is_done = vxi_swap(box->window + addr, value, new);
+    vxi_copy_window = before;
+    return is_done;
+}
+
 vx_status vx_box_poke(struct vx_box *box, vx_gaddr addr, const void *src, size_t size)
 {
     if (size == 0)

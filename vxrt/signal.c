@@ -190,10 +190,11 @@ static bool end_copy(const siginfo_t *info, ucontext_t *uc)
         g[REG_RIP] = (greg_t)vxi_words_fault;
         return true;
     }
-    if (g[REG_RIP] != (greg_t)vxi_copy_insn || !vxi_copy_window || info->si_code <= 0 ||
+    bool is_swap = g[REG_RIP] == (greg_t)vxi_swap_insn;
+    if ((g[REG_RIP] != (greg_t)vxi_copy_insn && !is_swap) || !vxi_copy_window || info->si_code <= 0 ||
         (uint64_t)info->si_addr - (uint64_t)vxi_copy_window >= VXI_WINDOW_BYTES)
         return false;
-    g[REG_RIP] = (greg_t)vxi_copy_fault;
+    g[REG_RIP] = (greg_t)(is_swap ? vxi_swap_fault : vxi_copy_fault);
     return true;
 }
 

@@ -506,11 +506,27 @@ static int end(const struct options *options, const struct vxl_report *report)
     }
 }
 
+/* What end() has to know besides. */
+struct started {
+    const struct options *options;
+    const char *program, *cache;
+    struct vx_image *image;
+};
+
+static void end_child(void *context, struct vxl_proc *proc, const struct vxl_outcome *outcome)
+{
+    const struct started *started = context;
+    struct vxl_report report = {started->program, started->cache, started->image, proc, outcome,
+                                started->options->codes};
+    end(started->options, &report);
+}
+
 static int run(const struct options *options, struct vx_image *image, const char *cache,
                char **argv)
 {
+    struct started started = {options, argv[0], cache, image};
     struct vxl_config config = {
-        .image = image, .program = argv[0], .argv = (const char *const *)argv,
+        .on_child_end = end_child, .on_child_end_context = &started, .image = image, .program = argv[0], .argv = (const char *const *)argv,
         .program_fd = image ? open(argv[0], O_RDONLY | O_CLOEXEC) : -1,
         .envp = options->env, .grants = options->grants, .grant_count = options->grant_count,
         .box = {.size = sizeof config.box, .max_memory = options->max_memory,

@@ -278,7 +278,6 @@ static void start(struct vxl_proc *p, const struct program *program, struct vx_i
     p->exe_ino = program->st.st_ino;
     const char *name = strrchr(p->exe_path, '/');
     snprintf(p->name, sizeof p->name, "%.15s", name ? name + 1 : p->exe_path);
-    vxl_threads_forget(p);
     memset(p->tls, 0, sizeof p->tls);
     p->clear_child_tid = p->robust_list = 0;
     vxl_fd_close_on_exec(p);

@@ -33,7 +33,8 @@ int vxl_fd_install(struct vxl_proc *p, int host, unsigned least, bool is_cloexec
     for (unsigned fd = least; fd < VXL_FD_LIMIT; fd++) {
         if (p->fds[fd].in_use)
             continue;
-        p->fds[fd] = (struct vxl_fd){.in_use = true, .host = host, .is_cloexec = is_cloexec};
+        p->fds[fd] = (struct vxl_fd){
+            .in_use = true, .host = host, .is_cloexec = is_cloexec, .serial = ++p->last_serial};
         return (int)fd;
     }
     close(host);

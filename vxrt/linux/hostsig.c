@@ -8,6 +8,7 @@
  * whose signal ends blocking calls.
  */
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,6 +20,19 @@
 
 /* The one process of this host process; signal handlers have no other argument. */
 static struct vxl_proc *_Atomic current;
+static struct vx_box *_Atomic current_box;
+static atomic_int inside; /* handlers that use the box */
+
+static void interrupt_all(struct vxl_proc *p)
+{
+    atomic_fetch_add(&inside, 1);
+    struct vx_box *box = current_box;
+    if (box)
+        vx_box_interrupt(box);
+    atomic_fetch_sub(&inside, 1);
+    if (p->slots)
+        vxl_threads_wake(p);
+}
 
 static void note(int signal, siginfo_t *info, void *context)
 {
@@ -27,13 +41,31 @@ static void note(int signal, siginfo_t *info, void *context)
     if (p) {
         p->arrived_info[signal - 1] = *info;
         atomic_fetch_or(&p->arrived, 1ull << (signal - 1));
-        vx_box_interrupt(p->box);
+        interrupt_all(p);
     }
     errno = saved_errno;
 }
 
-static void nothing(int signal)
+/* Ends blocking calls of this host thread; other threads have to be told. */
+static void end_waits(int signal)
 {
+    int saved_errno = errno;
+    struct vxl_proc *p = current;
+    if (p && p->slots)
+        interrupt_all(p);
+    errno = saved_errno;
+}
+
+void vxl_hostsig_use_box(struct vxl_proc *p)
+{
+    current_box = p->box;
+}
+
+void vxl_hostsig_leave_box(struct vxl_proc *p)
+{
+    current_box = NULL;
+    while (atomic_load(&inside))
+        sched_yield();
 }
 
 uint64_t vxl_now_ns(void)
@@ -63,6 +95,7 @@ void vxl_watch_signal(struct vxl_proc *p, int signal)
 {
     struct sigaction action = {.sa_sigaction = note, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     uint64_t bit = 1ull << (signal - 1);
+    vxl_hostsig_use_box(p);
     current = p;
     if (p->watched & bit)
         return;
@@ -85,10 +118,12 @@ void vxl_unwatch_signal(struct vxl_proc *p, int signal, bool ignore)
 
 void vxl_watch_deadline(struct vxl_proc *p)
 {
-    struct sigaction action = {.sa_handler = nothing, .sa_flags = SA_ONSTACK};
+    struct sigaction action = {.sa_handler = end_waits, .sa_flags = SA_ONSTACK};
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = LIMIT_SIGNAL};
     timer_t timer;
     sigfillset(&action.sa_mask); /* the runtime's own signal must find the guest's code */
+    vxl_hostsig_use_box(p);
+    current = p;
     if (!p->deadline_ns || sigaction(LIMIT_SIGNAL, &action, NULL) ||
         timer_create(CLOCK_MONOTONIC, &event, &timer))
         return;

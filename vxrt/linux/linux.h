@@ -13,6 +13,7 @@
 
 struct vxl_proc;
 struct vxl_codes;
+struct vxl_outcome;
 
 /* A granted directory: the guest sees host_fd (O_PATH) at guest_path. */
 struct vxl_grant {
@@ -35,6 +36,12 @@ struct vxl_config {
     bool allow_fork;            /* fork, vfork, execve, wait4 */
     bool no_cache;              /* execve ignores .vxc files */
     struct vxl_codes *codes;    /* code for files that the guest maps; borrowed, may be NULL */
+    /*
+     * The end of a forked child in which vxl_run does not return: one that another guest thread forked than the one
+     * that vxl_run runs itself. Called instead, and does not return either. NULL: vxl_leave_child.
+     */
+    void (*on_child_end)(void *context, struct vxl_proc *proc, const struct vxl_outcome *outcome);
+    void *on_child_end_context;
 };
 
 enum vxl_end {
@@ -52,7 +59,7 @@ struct vxl_outcome {
 
 /* Load the program into a new box. config and what it points to must outlive *proc. */
 vx_status vxl_new(const struct vxl_config *config, struct vxl_proc **proc, struct vx_error *error);
-/* Run to the end. Returns in each forked child too: see outcome->is_child. */
+/* Run to the end. Returns in each forked child too (see outcome->is_child), or calls config->on_child_end there. */
 void vxl_run(struct vxl_proc *proc, struct vxl_outcome *outcome);
 void vxl_free(struct vxl_proc *proc);
 /* End a forked child as the guest ended: by the same signal. Does not return. */

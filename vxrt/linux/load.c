@@ -14,6 +14,7 @@
 #include "format/error.h"
 #include "vxrt/linux/map_elf.h"
 #include "vxrt/linux/proc.h"
+#include "vxrt/linux/threads.h"
 
 #define STACK_TOP 0xffffd000u
 #define STACK_BYTES (8u << 20)
@@ -259,8 +260,10 @@ vx_status vxl_load(struct vxl_proc *p, const struct vxl_source *source, const ch
         vx_box_free(box);
         return status;
     }
+    vxl_threads_end_others(p);
     vx_box_free(p->box);
     p->box = box;
+    vxl_hostsig_use_box(p);
     p->image = source->image;
     p->info = start.info;
     p->read_implies_exec = lacks_gnu_stack(box, &start.info);

@@ -2,6 +2,7 @@
  * Identity, limits and other answers that are the same for every guest, so
  * that nothing of the host shows through them.
  */
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -12,6 +13,7 @@
 
 #include "vxrt/linux/calls.h"
 #include "vxrt/linux/file.h"
+#include "vxrt/linux/threads.h"
 
 /* ---- the system ------------------------------------------------------ */
 
@@ -82,11 +84,16 @@ int32_t vxl_xattr(struct vxl_proc *p, const uint32_t *a)
     return -EOPNOTSUPP;
 }
 
-/* ---- scheduling: one processor, no priorities ------------------------ */
+/* ---- scheduling: no priorities, all processors ----------------------- */
 
 int32_t vxl_sched_yield(struct vxl_proc *p, const uint32_t *a)
 {
-    p->wants_switch = p->thread_count > 1;
+    struct vxl_thread *self = p->self;
+    if (p->threads)
+        vxl_thread_leave(p);
+    sched_yield();
+    if (p->threads)
+        vxl_thread_enter(p, self);
     return 0;
 }
 

@@ -34,6 +34,7 @@ struct vxl_fd {
     bool is_fixed;       /* inherited stream or device: no chmod and the like */
     bool is_read_only;   /* from a read-only grant */
     int host;
+    uint32_t serial;     /* another one each time the number is used again */
     char *path;          /* guest path of a directory; owned */
     uint64_t dir_position; /* entries read */
 };
@@ -78,6 +79,7 @@ struct vxl_proc {
 
     /* files */
     struct vxl_fd fds[VXL_FD_LIMIT];
+    uint32_t last_serial;
     char cwd[VXL_PATH_BYTES];
     char exe_path[VXL_PATH_BYTES]; /* what /proc/self/exe shows */
     uint64_t exe_dev, exe_ino;     /* host file of the program, 0 unknown */
@@ -87,21 +89,26 @@ struct vxl_proc {
     struct vxl_tls tls[VXI_TLS_COUNT];
     uint32_t clear_child_tid, robust_list;
     char name[16];
-    struct vxl_thread **threads; /* NULL: there is, and was, one (threads.c) */
-    unsigned thread_count, running;
-    pid_t tid;            /* of the running one, 0: pid */
-    bool wants_switch;    /* the running one waits, or gives way */
+    struct vxl_thread *_Atomic *slots;   /* all that there are and were; NULL: there was never more than one */
+    struct vxl_thread *_Atomic *threads; /* slots, or NULL: there is one (threads.c) */
+    struct vxl_thread *self;  /* whose state is here */
+    struct vxl_thread *main;  /* runs on the host thread of vxl_run */
+    unsigned thread_count;
+    pid_t tid;            /* of self, 0: pid */
     bool is_blocked;      /* the call in progress waits (vxl_thread_wait) */
-    bool has_ticks;
-    timer_t ticks;
+    bool is_ending_others; /* an execve is on its way */
+    bool is_handed_over;  /* a new program is to run on the host thread of vxl_run */
+    bool is_orphan;       /* a child, on another host thread than that of vxl_run */
+    _Atomic uint32_t is_over; /* who waits in vxl_threads_join may look */
+    sigset_t host_mask;   /* of the host thread of vxl_run */
     uint64_t futex_order;
     int last_thread;      /* of the ids of threads */
-    atomic_bool has_tick; /* its time slice is over */
 
     /* signals: bit n - 1 = signal n */
     struct vxl_action actions[VXL_SIGNAL_COUNT];
     uint64_t blocked, pending;
-    uint64_t directed;    /* of pending: for the running thread alone */
+    uint64_t directed;    /* of pending: for self alone */
+    uint64_t offered;     /* of pending: other threads have been told */
     uint64_t saved_mask;  /* of sigsuspend, ppoll: goes into the signal frame */
     bool has_saved_mask;
     struct abi32_siginfo infos[VXL_SIGNAL_COUNT];
@@ -198,6 +205,9 @@ void vxl_watch_signal(struct vxl_proc *p, int signal);
 void vxl_unwatch_signal(struct vxl_proc *p, int signal, bool ignore);
 void vxl_watch_deadline(struct vxl_proc *p);
 void vxl_hostsig_end(struct vxl_proc *p);
+/* Whose box a host signal interrupts; or none any more: no handler uses one when it returns. */
+void vxl_hostsig_use_box(struct vxl_proc *p);
+void vxl_hostsig_leave_box(struct vxl_proc *p);
 /* Like ppoll, also for nothing but the time: interrupted only by what matters to the guest. -EINTR. */
 int vxl_wait(struct vxl_proc *p, struct pollfd *fds, unsigned count, const struct timespec *end);
 /* Keep host signals out while something is looked at, and wait for one without missing it. */
@@ -228,6 +238,9 @@ int32_t vxl_rt_sigreturn(struct vxl_proc *p, const uint32_t *a);
 
 /* mem.c */
 void vxl_mem_start(struct vxl_proc *p);
+
+/* run.c: until the process ends, or the calling thread of it does */
+void vxl_loop(struct vxl_proc *p);
 
 /* process.c */
 void vxl_end_with(struct vxl_proc *p, enum vxl_end end, int code);

@@ -15,6 +15,7 @@
 
 #include "vxrt/linux/calls.h"
 #include "vxrt/linux/threads.h"
+#include "vxrt/threads.h"
 
 #define SIGNAL_MASK 0xffu
 #define LOOK_NS 2000000
@@ -25,6 +26,10 @@ void vxl_end_with(struct vxl_proc *p, enum vxl_end end, int code)
         return;
     p->has_ended = true;
     p->outcome = (struct vxl_outcome){.end = end, .code = code, .is_child = p->is_child};
+    if (p->threads) {
+        vx_box_interrupt(p->box);
+        vxl_threads_wake(p);
+    }
 }
 
 int32_t vxl_exit_group(struct vxl_proc *p, const uint32_t *a)
@@ -65,8 +70,6 @@ static void become_child(struct vxl_proc *p)
 {
     p->is_child = true;
     p->parent_pid = p->pid;
-    p->has_ticks = false; /* timers are not inherited */
-    vxl_threads_forget(p);
     p->pid = getpid();
     p->child_count = 0;
     p->pending = 0;
@@ -102,9 +105,12 @@ int32_t vxl_clone(struct vxl_proc *p, const uint32_t *a)
     if (p->child_count == VXL_CHILD_LIMIT)
         return -EAGAIN;
     vxl_watch_signal(p, SIGCHLD);
+    vxi_threads_fork(p->box);
     pid_t pid = fork();
+    int error = errno;
+    vxl_threads_forked(p, pid == 0);
     if (pid < 0)
-        return -errno;
+        return -error;
     if (pid > 0) {
         p->children[p->child_count++] = pid;
         if ((flags & CLONE_PARENT_SETTID) && !vxl_put(p, a[2], &pid, 4))
@@ -321,6 +327,7 @@ static int32_t send_to_thread(struct vxl_proc *p, pid_t tid, uint32_t signal)
     }
     t->directed |= p->pending & bit;
     p->pending = (p->pending & ~bit) | others;
+    vxl_thread_poke(t);
     return 0;
 }
 

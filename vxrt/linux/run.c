@@ -123,8 +123,11 @@ static void stop(struct vxl_proc *p, const struct vx_trap *trap)
 static void one_trap(struct vxl_proc *p)
 {
     struct vx_trap trap;
+    struct vxl_thread *self = p->threads ? p->self : NULL;
     vx_box_set_regs(p->box, &p->regs);
     vx_status status = vx_box_run(p->box, &trap);
+    if (self)
+        vxl_thread_load(p, self);
     if (status != VX_OK)
         trap = (struct vx_trap){.kind = VX_TRAP_ERROR, .status = status};
     vx_box_get_regs(p->box, &p->regs);
@@ -134,6 +137,8 @@ static void one_trap(struct vxl_proc *p)
         vxl_syscall(p);
         break;
     case VX_TRAP_STOPPED:
+        if (p->threads)
+            vxl_is_interrupted(p); /* the time limit is everybody's */
         break;
     case VX_TRAP_LIMIT:
     case VX_TRAP_NOT_CACHED:
@@ -146,21 +151,29 @@ static void one_trap(struct vxl_proc *p)
     }
 }
 
-void vxl_run(struct vxl_proc *p, struct vxl_outcome *outcome)
+void vxl_loop(struct vxl_proc *p)
 {
-    while (!p->has_ended) {
+    while (!p->has_ended && !p->is_handed_over && !(p->threads && p->self->is_gone)) {
         one_trap(p);
-        if (p->wants_switch && !p->has_ended)
-            vxl_threads_switch(p);
+        if (p->threads && p->is_blocked && !p->has_ended)
+            vxl_thread_sleep(p);
         /* a thread whose call is to be made again gets its signals there */
         if (p->threads && vxl_thread_waiting(p)->is_waiting)
             continue;
         /* also restores a temporary mask and settles what a call returns */
         if (p->pending || atomic_load(&p->arrived) || p->has_saved_mask || p->in_syscall)
             vxl_deliver(p);
-        if (atomic_load(&p->has_tick) && !p->has_ended)
-            vxl_threads_switch(p);
+        if (p->threads && p->pending)
+            vxl_threads_offer(p);
     }
+}
+
+void vxl_run(struct vxl_proc *p, struct vxl_outcome *outcome)
+{
+    pthread_sigmask(SIG_SETMASK, NULL, &p->host_mask);
+    do
+        vxl_loop(p);
+    while (vxl_threads_join(p));
     vxl_hostsig_end(p);
     *outcome = p->outcome;
     outcome->is_child = p->is_child;
@@ -241,7 +254,7 @@ void vxl_free(struct vxl_proc *p)
 {
     if (!p)
         return;
-    vxl_threads_forget(p);
+    vxl_threads_free(p);
     for (unsigned fd = 0; fd < VXL_FD_LIMIT; fd++)
         vxl_fd_close(p, fd);
     vx_box_free(p->box);

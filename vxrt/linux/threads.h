@@ -1,14 +1,16 @@
 /*
- * The threads of a guest process. They take turns on the one host thread: the guest's one
- * processor. The state of the thread that runs is in struct vxl_proc; that of the
- * others is here.
+ * The threads of a guest process: each on a host thread, in parallel while guest code runs. System calls and
+ * everything else of the personality belong to the holder of the box (vx_thread.h), whose
+ * state is in struct vxl_proc; that of the others is here.
  */
 #ifndef VXRT_LINUX_THREADS_H
 #define VXRT_LINUX_THREADS_H
 
+#include <pthread.h>
+
 #include "vxrt/linux/proc.h"
 
-#define VXL_THREAD_LIMIT 256
+#define VXL_THREAD_LIMIT VX_MAX_THREADS
 
 /* What a thread waits for; the call is made again when it has come. */
 struct vxl_waiting {
@@ -25,41 +27,75 @@ struct vxl_waiting {
     vx_gaddr eip, esp;    /* of the call */
 };
 
+/* Never freed before the process ends: handlers of host signals go through all of them. */
 struct vxl_thread {
+    struct vxl_proc *proc;
+    struct vx_thread *vx;
     pid_t tid;
+    _Atomic bool is_used;
+    bool is_gone;         /* it ends: its host thread leaves */
+    pthread_t host;
+    bool has_host;        /* a host thread that was made for it, to be joined */
+    _Atomic uint32_t wake; /* something has come for it: it does not go on waiting */
+    _Atomic int polling;  /* its host thread, while it waits for descriptors: a signal ends that */
     struct vxl_waiting waiting;
-    /* copies of what struct vxl_proc has for the running one */
+    /* copies of what struct vxl_proc has for the holder */
     struct vx_regs regs;
-    uint8_t fxsave[512];
-    uint32_t tls_bases[VXI_TLS_COUNT];
     struct vxl_tls tls[VXI_TLS_COUNT];
     uint32_t clear_child_tid, robust_list;
     char name[16];
     uint64_t blocked, saved_mask;
     uint64_t directed;    /* pending for this thread alone */
-    bool has_saved_mask;
+    bool has_saved_mask, in_syscall, has_replaced_regs, is_blocked;
+    uint32_t call_number;
     struct abi32_stack altstack;
     uint32_t last_trapno, last_err, last_cr2;
 };
 
+/* ---- threads.c ------------------------------------------------------- */
+
 /* clone with CLONE_THREAD: the new thread's id or -errno. */
 int32_t vxl_thread_new(struct vxl_proc *p, const uint32_t *a);
-/* exit of one thread of several: another one runs from here on. */
+/* exit of one thread of several. */
 void vxl_thread_exit(struct vxl_proc *p);
-/* Only the running thread is left: after execve, in a forked child, at the end. */
-void vxl_threads_forget(struct vxl_proc *p);
-/* A thread by its id, not the running one; NULL: none. */
+/* A thread by its id, not the calling one; NULL: none. */
 struct vxl_thread *vxl_thread_by_id(struct vxl_proc *p, pid_t tid);
+/* Let others be the holder, and be it again. */
+void vxl_thread_leave(struct vxl_proc *p);
+void vxl_thread_enter(struct vxl_proc *p, struct vxl_thread *t);
+/* The calling thread is the holder again after a run. */
+void vxl_thread_load(struct vxl_proc *p, struct vxl_thread *t);
+/* execve: end all others, and give up the box; the calling one is then the only thread. */
+void vxl_threads_end_others(struct vxl_proc *p);
+/* In a forked child only the calling thread is left. */
+void vxl_threads_forked(struct vxl_proc *p, bool is_child);
+/* The host thread that called vxl_run: wait until all others have left. True: it has to go on with the program. */
+bool vxl_threads_join(struct vxl_proc *p);
+void vxl_threads_free(struct vxl_proc *p);
 
-/* vxl_wait where there are several threads: -EINTR also for "another one runs meanwhile" (p->wants_switch). */
+/* ---- waits.c --------------------------------------------------------- */
+
+/* Something has come for it, or for all. Async-signal-safe. */
+void vxl_thread_wake(struct vxl_thread *t);
+void vxl_threads_wake(struct vxl_proc *p);
+/* Stop its guest code, and wake it. */
+void vxl_thread_poke(struct vxl_thread *t);
+/* The host signal that ends waiting for descriptors: kept out of the calling host thread but there. */
+void vxl_hold_wakes(void);
+
+/* vxl_wait where there are several threads: -EINTR also for "the call is to be made again" (p->is_blocked). */
 int vxl_thread_wait(struct vxl_proc *p, struct pollfd *fds, unsigned count, const struct timespec *end);
-/* What the running thread waits for. There are threads. */
+/* Wait in the middle of a call; what it knew of descriptors may be wrong then. 0 or -EINTR. */
+int vxl_thread_pause(struct vxl_proc *p, int host_fd, short events);
+/* What the calling thread waits for. There are threads. */
 struct vxl_waiting *vxl_thread_waiting(struct vxl_proc *p);
 /* The call in progress is to be made again; or it has come to its end. */
 void vxl_thread_block(struct vxl_proc *p);
 void vxl_thread_goes_on(struct vxl_proc *p);
-/* After a call or a tick: let the next one run that can; waits until one can. */
-void vxl_threads_switch(struct vxl_proc *p);
+/* Wait for what the blocked call waits for. */
+void vxl_thread_sleep(struct vxl_proc *p);
+/* Signals for the process that the calling thread blocks: others may take them. */
+void vxl_threads_offer(struct vxl_proc *p);
 
 /* Wake up to `count` that wait at addr; of those beyond, up to `moved` wait at `to` from now on. Returns how many woke or moved. */
 int32_t vxl_futex_wake(struct vxl_proc *p, vx_gaddr addr, uint32_t count, uint32_t bitset, vx_gaddr to, uint32_t moved);

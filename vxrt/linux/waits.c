@@ -1,0 +1,222 @@
+/*
+ * Waiting where there are several threads. A call that would block is not waited for in the middle: the thread notes
+ * what it waits for, gives up the box, waits, and makes the call again. So no call goes on with
+ * what it knew before (descriptors, guest memory), which other threads may have changed since.
+ */
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "vxrt/linux/calls.h"
+#include "vxrt/linux/threads.h"
+
+#define INT80_BYTES 2
+#define WAKE_SIGNAL (SIGRTMAX - 1)
+
+/* ---- waking ---------------------------------------------------------- */
+
+static void nothing(int signal)
+{
+}
+
+void vxl_hold_wakes(void)
+{
+    struct sigaction action = {.sa_handler = nothing, .sa_flags = SA_ONSTACK};
+    sigset_t set;
+    sigfillset(&action.sa_mask);
+    sigaction(WAKE_SIGNAL, &action, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, WAKE_SIGNAL);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+void vxl_thread_wake(struct vxl_thread *t)
+{
+    atomic_store(&t->wake, 1);
+    syscall(SYS_futex, &t->wake, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    int polling = atomic_load(&t->polling);
+    if (polling)
+        syscall(SYS_tgkill, getpid(), polling, WAKE_SIGNAL);
+}
+
+void vxl_threads_wake(struct vxl_proc *p)
+{
+    int saved_errno = errno;
+    for (unsigned i = 0; i < VXL_THREAD_LIMIT; i++) {
+        struct vxl_thread *t = atomic_load(&p->slots[i]);
+        if (t && atomic_load(&t->is_used))
+            vxl_thread_wake(t);
+    }
+    errno = saved_errno;
+}
+
+void vxl_thread_poke(struct vxl_thread *t)
+{
+    vx_thread_interrupt(t->vx);
+    vxl_thread_wake(t);
+}
+
+void vxl_threads_offer(struct vxl_proc *p)
+{
+    uint64_t held = p->pending & ~p->directed & p->blocked, new = held & ~p->offered;
+    p->offered = held;
+    for (unsigned i = 0; new && i < VXL_THREAD_LIMIT; i++) {
+        struct vxl_thread *t = atomic_load(&p->slots[i]);
+        if (t && t != p->self && t->is_used && new & ~(t->waiting.is_waiting ? t->waiting.blocked : t->blocked))
+            vxl_thread_poke(t);
+    }
+}
+
+/* ---- waiting on the host --------------------------------------------- */
+
+static bool has_passed(const struct timespec *end)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec > end->tv_sec || (now.tv_sec == end->tv_sec && now.tv_nsec >= end->tv_nsec);
+}
+
+static struct timespec until(const struct timespec *end)
+{
+    struct timespec now, left;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    left = (struct timespec){end->tv_sec - now.tv_sec, end->tv_nsec - now.tv_nsec};
+    if (left.tv_nsec < 0) {
+        left.tv_nsec += 1000000000;
+        left.tv_sec--;
+    }
+    return left.tv_sec < 0 ? (struct timespec){0} : left;
+}
+
+/* Not as the holder. Until woken, a descriptor is ready, or the time has come. */
+static void wait_on_host(struct vxl_thread *t, struct pollfd *fds, unsigned count, const struct timespec *end)
+{
+    if (!count) {
+        /* FUTEX_WAIT_BITSET takes the end itself, by the monotonic clock */
+        while (!atomic_load(&t->wake) && !(end && has_passed(end)))
+            syscall(SYS_futex, &t->wake, FUTEX_WAIT_BITSET_PRIVATE, 0, end, NULL, FUTEX_BITSET_MATCH_ANY);
+        return;
+    }
+    sigset_t mask;
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    sigdelset(&mask, WAKE_SIGNAL);
+    atomic_store(&t->polling, (int)syscall(SYS_gettid));
+    while (!atomic_load(&t->wake)) {
+        struct timespec left = end ? until(end) : (struct timespec){0};
+        /* a signal that was sent since is pending, and ends this at once */
+        if (ppoll(fds, count, end ? &left : NULL, &mask) >= 0 || errno != EINTR)
+            break;
+    }
+    atomic_store(&t->polling, 0);
+}
+
+struct vxl_waiting *vxl_thread_waiting(struct vxl_proc *p)
+{
+    return &p->self->waiting;
+}
+
+static void end_waiting(struct vxl_waiting *w)
+{
+    free(w->fds);
+    *w = (struct vxl_waiting){0};
+}
+
+int vxl_thread_wait(struct vxl_proc *p, struct pollfd *fds, unsigned count, const struct timespec *end)
+{
+    struct vxl_waiting *w = vxl_thread_waiting(p);
+    /* the same call, made again, ends when it was to end at first */
+    bool is_again = w->is_waiting && w->eip == p->regs.eip - INT80_BYTES && w->esp == p->regs.esp;
+    bool has_end = is_again ? w->has_end : end != NULL;
+    struct timespec at = is_again ? w->end : end ? *end : (struct timespec){0};
+    end_waiting(w);
+    atomic_store(&p->self->wake, 0); /* before looking for what might wake it */
+    if (vxl_is_interrupted(p) || p->self->is_gone)
+        return -EINTR;
+    int ready = count ? poll(fds, count, 0) : 0;
+    if (ready > 0 || (ready < 0 && errno != EINTR))
+        return ready < 0 ? -errno : ready;
+    if (has_end && has_passed(&at))
+        return 0;
+    struct pollfd *copy = count ? malloc(count * sizeof *copy) : NULL;
+    if (count && !copy)
+        return -ENOMEM;
+    if (count)
+        memcpy(copy, fds, count * sizeof *copy);
+    *w = (struct vxl_waiting){.is_waiting = true, .fds = copy, .count = count, .has_end = has_end, .end = at,
+                              .blocked = p->blocked, .eip = p->regs.eip - INT80_BYTES, .esp = p->regs.esp};
+    p->is_blocked = true;
+    return -EINTR;
+}
+
+int vxl_thread_pause(struct vxl_proc *p, int host_fd, short events)
+{
+    struct vxl_thread *t = p->self;
+    struct pollfd fd = {.fd = host_fd, .events = events};
+    atomic_store(&t->wake, 0);
+    if (vxl_is_interrupted(p) || t->is_gone)
+        return -EINTR;
+    vxl_thread_leave(p);
+    wait_on_host(t, &fd, 1, NULL);
+    vxl_thread_enter(p, t);
+    return vxl_is_interrupted(p) || t->is_gone ? -EINTR : 0;
+}
+
+void vxl_thread_block(struct vxl_proc *p)
+{
+    p->in_syscall = false;
+    p->regs.eip -= INT80_BYTES;
+    if (p->has_saved_mask) /* the call sets its mask again */
+        p->blocked = p->saved_mask;
+    p->has_saved_mask = false;
+}
+
+void vxl_thread_goes_on(struct vxl_proc *p)
+{
+    end_waiting(vxl_thread_waiting(p));
+}
+
+void vxl_thread_sleep(struct vxl_proc *p)
+{
+    struct vxl_thread *t = p->self;
+    struct vxl_waiting *w = &t->waiting;
+    p->is_blocked = false;
+    /* Others change is_woken and futex of *w; what is used here only the thread itself changes. */
+    vxl_thread_leave(p);
+    wait_on_host(t, w->fds, w->count, w->has_end ? &w->end : NULL);
+    vxl_thread_enter(p, t);
+}
+
+/* ---- futexes --------------------------------------------------------- */
+
+/* Who waits longest at addr; NULL: nobody. */
+static struct vxl_thread *first_waiting(struct vxl_proc *p, vx_gaddr addr, uint32_t bitset)
+{
+    struct vxl_thread *first = NULL;
+    for (unsigned i = 0; i < VXL_THREAD_LIMIT; i++) {
+        struct vxl_thread *t = atomic_load(&p->slots[i]);
+        if (!t)
+            break;
+        const struct vxl_waiting *w = &t->waiting;
+        if (t->is_used && w->is_waiting && w->is_futex && !w->is_woken && w->futex == addr && (w->bitset & bitset) &&
+            (!first || w->order < first->waiting.order))
+            first = t;
+    }
+    return first;
+}
+
+int32_t vxl_futex_wake(struct vxl_proc *p, vx_gaddr addr, uint32_t count, uint32_t bitset, vx_gaddr to, uint32_t moved)
+{
+    struct vxl_thread *t;
+    int32_t done = 0;
+    if (!p->threads)
+        return 0;
+    for (; count && (t = first_waiting(p, addr, bitset)); count--, done++) {
+        t->waiting.is_woken = true;
+        vxl_thread_wake(t);
+    }
+    for (; moved && to != addr && (t = first_waiting(p, addr, bitset)); moved--, done++)
+        t->waiting.futex = to;
+    return done;
+}
