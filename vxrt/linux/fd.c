@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "vxrt/linux/calls.h"
+#include "vxrt/linux/threads.h"
 
 /* Host descriptors of guests lie above these, out of the way of 0, 1 and 2. */
 #define HOST_FD_LEAST 10
@@ -206,14 +207,16 @@ static int32_t record_lock(struct vxl_proc *p, int host, uint32_t command, vx_ga
     int host_command = F_SETLK;
     if (command == GETLK32 || command == GETLK64)
         host_command = F_GETLK;
-    else if (command == SETLKW32 || command == SETLKW64)
+    bool waits = command == SETLKW32 || command == SETLKW64;
+    if (waits && !p->threads)
         host_command = F_SETLKW;
     if (!get_lock(p, addr, is_64, &lock))
         return -EFAULT;
     while (fcntl(host, host_command, &lock)) {
-        if (errno != EINTR)
+        bool is_taken = (errno == EAGAIN || errno == EACCES) && waits && p->threads;
+        if (errno != EINTR && !is_taken)
             return -errno;
-        if (vxl_is_interrupted(p))
+        if (is_taken ? vxl_wait_a_little(p) == -EINTR : vxl_is_interrupted(p))
             return -VXL_RESTART_SYS;
     }
     if (host_command == F_GETLK && !put_lock(p, addr, is_64, &lock))
@@ -263,10 +266,12 @@ int32_t vxl_flock(struct vxl_proc *p, const uint32_t *a)
     int host = vxl_host_fd(p, a[0]);
     if (host < 0)
         return host;
-    while (flock(host, (int)a[1])) {
-        if (errno != EINTR)
+    bool waits = !(a[1] & LOCK_NB);
+    while (flock(host, (int)a[1] | (p->threads ? LOCK_NB : 0))) {
+        bool is_taken = errno == EWOULDBLOCK && waits && p->threads;
+        if (errno != EINTR && !is_taken)
             return -errno;
-        if (vxl_is_interrupted(p))
+        if (is_taken ? vxl_wait_a_little(p) == -EINTR : vxl_is_interrupted(p))
             return -VXL_RESTART_SYS;
     }
     return 0;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "vxrt/linux/calls.h"
+#include "vxrt/linux/threads.h"
 
 /* ---- open ------------------------------------------------------------ */
 
@@ -19,6 +20,17 @@
     (O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_APPEND | O_NONBLOCK | O_DSYNC | O_SYNC | \
      O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_PATH | O_TMPFILE)
 #define GUEST_O_LARGEFILE 0100000
+
+/* A pipe with a name: it is open when somebody else has opened the other end. */
+static bool is_pipe(const struct vxl_place *place)
+{
+    struct stat st;
+    int fd = place->is_device ? -1 : vxl_open_beneath(place, O_PATH, 0);
+    bool is_it = fd >= 0 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+    if (fd >= 0)
+        close(fd);
+    return is_it;
+}
 
 static int open_place(struct vxl_proc *p, struct vxl_place *place, uint32_t flags, uint32_t mode)
 {
@@ -36,8 +48,10 @@ static int open_place(struct vxl_proc *p, struct vxl_place *place, uint32_t flag
             return -EROFS;
         flags &= ~(uint32_t)O_CREAT;
     }
+    bool is_slow = p->threads && !(flags & (O_NONBLOCK | O_PATH)) && is_pipe(place);
     for (;;) {
-        int host = vxl_open_beneath(place, flags & OPEN_FLAGS, mode);
+        int host = is_slow ? vxl_open_slowly(p, place, flags & OPEN_FLAGS, mode)
+                           : vxl_open_beneath(place, flags & OPEN_FLAGS, mode);
         if (host != -EINTR)
             return host;
         if (vxl_is_interrupted(p))

@@ -152,7 +152,7 @@ bool vxl_is_interrupted(struct vxl_proc *p)
         p->outcome.has_trap = true;
         p->outcome.trap = trap;
     }
-    return p->has_ended || vxl_has_signal(p);
+    return p->has_ended || (p->threads && p->self->is_gone) || vxl_has_signal(p);
 }
 
 /* Time left until *end as a timespec; zero when it has passed. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vxrt/linux/calls.h"
+#include "vxrt/linux/threads.h"
 
 #define IOV_LIMIT 1024
 #define COUNT_LIMIT 0x7ffff000u /* MAX_RW_COUNT of the kernel */
@@ -19,6 +20,7 @@
 #define NOWHERE ((void *)1) /* a host address where nothing is mapped */
 
 struct transfer {
+    uint32_t fd;
     int host;
     bool is_write;
     int64_t offset; /* NO_OFFSET: at the file position */
@@ -53,9 +55,56 @@ static int32_t failed(struct vxl_proc *p, const struct transfer *t)
     return -errno;
 }
 
+/* A pipe or socket, from which another thread may have to read first. */
+static bool may_fill_up(struct vxl_proc *p, const struct transfer *t, const struct abi32_iovec *iov, unsigned count)
+{
+    struct stat st;
+    uint64_t total = 0;
+    for (unsigned i = 0; i < count; i++)
+        total += iov[i].len;
+    return p->threads && t->is_write && total > PIPE_BUF && fstat(t->host, &st) == 0 &&
+           (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)) && !(fcntl(t->host, F_GETFL) & O_NONBLOCK);
+}
+
+/*
+ * A large write, as much at a time as goes without waiting when the kernel says that something can be written: the
+ * box is not held while it is full. The descriptor must still be the same each time.
+ */
+static int32_t write_in_parts(struct vxl_proc *p, const struct transfer *t, const struct abi32_iovec *iov, unsigned count)
+{
+    uint8_t part[PIPE_BUF];
+    uint32_t serial = p->fds[t->fd].serial;
+    int32_t done = 0;
+    for (unsigned i = 0; i < count; i++)
+        for (uint32_t at = 0; at < iov[i].len && done < (int32_t)COUNT_LIMIT;) {
+            struct pollfd fd = {.fd = t->host, .events = POLLOUT};
+            uint32_t size = iov[i].len - at < sizeof part ? iov[i].len - at : (uint32_t)sizeof part;
+            if (poll(&fd, 1, 0) == 0) {
+                if (vxl_thread_pause(p, t->host, POLLOUT) < 0)
+                    return done ? done : -VXL_RESTART_SYS;
+                if (!p->fds[t->fd].in_use || p->fds[t->fd].serial != serial)
+                    return done ? done : -EBADF;
+                continue;
+            }
+            size = vxl_accessible(p, iov[i].base + at, size, VX_PROT_READ);
+            if (!size || !vxl_get(p, iov[i].base + at, part, size))
+                return done ? done : -EFAULT;
+            ssize_t written = write(t->host, part, size);
+            if (written < 0 && errno != EINTR)
+                return done ? done : failed(p, t);
+            if (written > 0) {
+                done += (int32_t)written;
+                at += (uint32_t)written;
+            }
+        }
+    return done;
+}
+
 static int32_t transfer(struct vxl_proc *p, const struct transfer *t, const struct abi32_iovec *iov,
                         unsigned count)
 {
+    if (may_fill_up(p, t, iov, count))
+        return write_in_parts(p, t, iov, count);
     struct iovec host[IOV_LIMIT];
     int used = 0, first = -1;
     uint32_t total = 0;
@@ -95,7 +144,7 @@ static int32_t transfer(struct vxl_proc *p, const struct transfer *t, const stru
 static int32_t one(struct vxl_proc *p, const uint32_t *a, bool is_write, int64_t offset)
 {
     struct abi32_iovec iov = {a[1], a[2]};
-    struct transfer t = {vxl_host_fd(p, a[0]), is_write, offset};
+    struct transfer t = {a[0], vxl_host_fd(p, a[0]), is_write, offset};
     if (t.host < 0)
         return t.host;
     if ((int32_t)a[2] < 0)
@@ -106,7 +155,7 @@ static int32_t one(struct vxl_proc *p, const uint32_t *a, bool is_write, int64_t
 static int32_t many(struct vxl_proc *p, const uint32_t *a, bool is_write, int64_t offset)
 {
     struct abi32_iovec iov[IOV_LIMIT];
-    struct transfer t = {vxl_host_fd(p, a[0]), is_write, offset};
+    struct transfer t = {a[0], vxl_host_fd(p, a[0]), is_write, offset};
     uint64_t total = 0;
     if (t.host < 0)
         return t.host;
@@ -271,7 +320,9 @@ static int32_t send_file(struct vxl_proc *p, const uint32_t *a, unsigned offset_
     for (;;) {
         if (vxl_wait_fd(p, out, POLLOUT) < 0)
             return -VXL_RESTART_SYS;
-        ssize_t done = sendfile(out, in, a[2] ? &at : NULL, a[3] < COUNT_LIMIT ? a[3] : COUNT_LIMIT);
+        /* with threads: what fits without waiting, as others may have to read first */
+        uint32_t most = p->threads ? PIPE_BUF : COUNT_LIMIT;
+        ssize_t done = sendfile(out, in, a[2] ? &at : NULL, a[3] < most ? a[3] : most);
         if (done < 0 && errno == EINTR && !vxl_is_interrupted(p))
             continue;
         if (done < 0)

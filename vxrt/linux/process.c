@@ -18,7 +18,6 @@
 #include "vxrt/threads.h"
 
 #define SIGNAL_MASK 0xffu
-#define LOOK_NS 2000000
 
 void vxl_end_with(struct vxl_proc *p, enum vxl_end end, int code)
 {
@@ -171,17 +170,6 @@ static pid_t look(struct vxl_proc *p, pid_t pid, int options, int *status, struc
     return 0;
 }
 
-/* Other threads run meanwhile; then it looks again. */
-static int wait_a_little(struct vxl_proc *p)
-{
-    struct timespec end;
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_nsec += LOOK_NS;
-    end.tv_sec += end.tv_nsec / 1000000000;
-    end.tv_nsec %= 1000000000;
-    return vxl_wait(p, NULL, 0, &end);
-}
-
 /* A child that has ended: its pid; 0: none yet, with WNOHANG; else -errno. */
 static int32_t wait_child(struct vxl_proc *p, pid_t pid, uint32_t options, int *status, struct rusage *usage)
 {
@@ -199,7 +187,7 @@ static int32_t wait_child(struct vxl_proc *p, pid_t pid, uint32_t options, int *
             return got;
         if (stop)
             return -VXL_RESTART_SYS;
-        if (p->threads && wait_a_little(p) == -EINTR)
+        if (p->threads && vxl_wait_a_little(p) == -EINTR)
             return -VXL_RESTART_SYS;
     }
 }

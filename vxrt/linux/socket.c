@@ -2,11 +2,13 @@
  * Sockets: connected pairs inside the guest, nothing else. No address is ever bound or named, and no descriptor
  * is passed: what a pair carries is bytes.
  */
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "vxrt/linux/calls.h"
+#include "vxrt/linux/threads.h"
 
 #define TYPE_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
 #define BUFFER_BYTES 65536u
@@ -51,6 +53,22 @@ int32_t vxl_socketpair(struct vxl_proc *p, const uint32_t *a)
 }
 
 /* A message of at most BUFFER_BYTES of the guest's buffers: a stream takes the rest the next time. */
+/* A datagram may not fit although the kernel says that something does: look again after a while. */
+static int wait_for_room(struct vxl_proc *p, uint32_t fd, int host)
+{
+    uint32_t serial = p->fds[fd].serial;
+    struct timespec soon = {0, 1000000};
+    if (vxl_thread_pause(p, host, POLLOUT) < 0)
+        return -EINTR;
+    struct vxl_thread *self = p->self;
+    vxl_thread_leave(p);
+    nanosleep(&soon, NULL);
+    vxl_thread_enter(p, self);
+    if (!p->fds[fd].in_use || p->fds[fd].serial != serial)
+        return -EINTR; /* made again it says EBADF */
+    return 0;
+}
+
 static int32_t send_bytes(struct vxl_proc *p, uint32_t fd, const struct abi32_iovec *iov, uint32_t count, uint32_t flags)
 {
     uint8_t buffer[BUFFER_BYTES];
@@ -75,9 +93,16 @@ static int32_t send_bytes(struct vxl_proc *p, uint32_t fd, const struct abi32_io
         int waited = flags & MSG_DONTWAIT ? 0 : vxl_wait_fd(p, host, POLLOUT);
         if (waited < 0)
             return -VXL_RESTART_SYS;
-        ssize_t done = send(host, buffer, size, (int)flags | MSG_NOSIGNAL);
+        /* with threads a part goes, and nobody waits: the one that reads may be another of them */
+        int extra = p->threads ? MSG_DONTWAIT : 0;
+        ssize_t done = send(host, buffer, size, (int)flags | MSG_NOSIGNAL | extra);
         if (done >= 0)
             return (int32_t)done;
+        if (errno == EAGAIN && p->threads && !(flags & MSG_DONTWAIT) && !(fcntl(host, F_GETFL) & O_NONBLOCK)) {
+            if (wait_for_room(p, fd, host) < 0)
+                return -VXL_RESTART_SYS;
+            continue;
+        }
         if (errno == EINTR && !vxl_is_interrupted(p))
             continue;
         if (errno == EPIPE && !(flags & MSG_NOSIGNAL))

@@ -13,6 +13,9 @@
 #include "vxrt/linux/threads.h"
 
 #define INT80_BYTES 2
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
 #define WAKE_SIGNAL (SIGRTMAX - 1)
 
 /* ---- waking ---------------------------------------------------------- */
@@ -132,7 +135,7 @@ int vxl_thread_wait(struct vxl_proc *p, struct pollfd *fds, unsigned count, cons
     struct timespec at = is_again ? w->end : end ? *end : (struct timespec){0};
     end_waiting(w);
     atomic_store(&p->self->wake, 0); /* before looking for what might wake it */
-    if (vxl_is_interrupted(p) || p->self->is_gone)
+    if (vxl_is_interrupted(p))
         return -EINTR;
     int ready = count ? poll(fds, count, 0) : 0;
     if (ready > 0 || (ready < 0 && errno != EINTR))
@@ -155,12 +158,54 @@ int vxl_thread_pause(struct vxl_proc *p, int host_fd, short events)
     struct vxl_thread *t = p->self;
     struct pollfd fd = {.fd = host_fd, .events = events};
     atomic_store(&t->wake, 0);
-    if (vxl_is_interrupted(p) || t->is_gone)
+    if (vxl_is_interrupted(p))
         return -EINTR;
     vxl_thread_leave(p);
     wait_on_host(t, &fd, 1, NULL);
     vxl_thread_enter(p, t);
-    return vxl_is_interrupted(p) || t->is_gone ? -EINTR : 0;
+    return vxl_is_interrupted(p) ? -EINTR : 0;
+}
+
+int vxl_open_slowly(struct vxl_proc *p, const struct vxl_place *place, uint64_t flags, uint32_t mode)
+{
+    enum { AGAIN_NS = 10000000 };
+    struct vxl_thread *t = p->self;
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = WAKE_SIGNAL};
+    struct itimerspec when = {{0, AGAIN_NS}, {0, AGAIN_NS}};
+    sigset_t set;
+    timer_t timer;
+    int fd = -EINTR;
+    atomic_store(&t->wake, 0);
+    event.sigev_notify_thread_id = (int)syscall(SYS_gettid);
+    if (vxl_is_interrupted(p))
+        return -EINTR;
+    if (timer_create(CLOCK_MONOTONIC, &event, &timer))
+        return -EAGAIN;
+    vxl_thread_leave(p);
+    sigemptyset(&set);
+    sigaddset(&set, WAKE_SIGNAL);
+    atomic_store(&t->polling, event.sigev_notify_thread_id);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    /* a signal that comes before the call has begun is lost: the timer sends others */
+    timer_settime(timer, 0, &when, NULL);
+    if (!atomic_load(&t->wake))
+        fd = vxl_open_beneath(place, flags, mode);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    atomic_store(&t->polling, 0);
+    timer_delete(timer);
+    vxl_thread_enter(p, t);
+    return fd;
+}
+
+int vxl_wait_a_little(struct vxl_proc *p)
+{
+    enum { LOOK_NS = 2000000 };
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_nsec += LOOK_NS;
+    end.tv_sec += end.tv_nsec / 1000000000;
+    end.tv_nsec %= 1000000000;
+    return vxl_wait(p, NULL, 0, &end);
 }
 
 void vxl_thread_block(struct vxl_proc *p)
