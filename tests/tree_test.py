@@ -71,6 +71,7 @@ def make_tree():
         gcc(os.path.join(TREE, "bin", name), name + ".c", "-L" + lib, "-lplug", "-lm", "-ldl")
     gcc(os.path.join(TREE, "bin", "hostile"), "hostile.c")
     gcc(os.path.join(TREE, "bin", "threads"), "threads.c", "-pthread")
+    gcc(os.path.join(TREE, "bin", "stress"), "stress.c", "-pthread", "-static")
 
 
 def native(program, *arguments):
@@ -136,6 +137,16 @@ class Linking(unittest.TestCase):
             done = vxrun("/bin/threads", options=["--allow-fork", *options])
             self.assertEqual(done.stdout.decode(), expected.stdout.decode(), done.stderr.decode())
             self.assertEqual(done.returncode, 5)
+
+    def test_threads_against_each_other(self):
+        work, program = os.path.join(WORK, "stress"), os.path.join(TREE, "bin/stress")
+        os.makedirs(work)
+        expected = run(program, work, program)
+        self.assertEqual(expected.returncode, 6)
+        for options in [["--no-cache"], ["--no-cache", "--time-limit", "60"], ["--no-cache"]]:
+            done = vxrun("/bin/stress", "/tmp", "/bin/stress", options=["--allow-fork", "--dir", "/tmp=" + work, *options])
+            self.assertEqual(done.stdout.decode(), expected.stdout.decode(), done.stderr.decode())
+            self.assertEqual(done.returncode, 6)
 
     def test_missing_parts(self):
         tree = os.path.join(WORK, "bare")

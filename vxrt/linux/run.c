@@ -163,7 +163,7 @@ void vxl_loop(struct vxl_proc *p)
         /* also restores a temporary mask and settles what a call returns */
         if (p->pending || atomic_load(&p->arrived) || p->has_saved_mask || p->in_syscall)
             vxl_deliver(p);
-        if (p->threads && p->pending)
+        if (p->threads && (p->pending | p->offered))
             vxl_threads_offer(p);
     }
 }

@@ -201,7 +201,9 @@ static void *run_thread(void *argument)
     vx_thread_enter(t->vx);
     vxl_thread_load(p, t);
     vxl_loop(p);
-    if (p->is_orphan) { /* a child that this thread has forked: there is nobody else */
+    if (p->is_orphan && t == p->main) { /* a child that this thread has forked: it does what vxl_run does */
+        while (vxl_threads_join(p))
+            vxl_loop(p);
         vxl_hostsig_end(p);
         p->outcome.is_child = true;
         if (p->config->on_child_end)
