@@ -36,8 +36,6 @@ static void lower_one(struct vxt_lower *l, uint32_t i, bool has_next, vx_gaddr n
 {
     const struct vxt_rec *rec = &l->program->recs[i];
     struct vxt_insn insn;
-    uint32_t available;
-    const uint8_t *bytes = vxt_bytes(l->program->input, rec->addr, &available);
     if (rec->mark & MARK_LEADER) {
         vxt_lower_flush(l);
         l->flags_end = rec->addr - 1; /* whoever comes here brings his own */
@@ -48,7 +46,7 @@ static void lower_one(struct vxt_lower *l, uint32_t i, bool has_next, vx_gaddr n
     } else {
         vxt_lower_island(l);
     }
-    vxt_decode_cpu(vxt_cpu(l->program->input), bytes, available, rec->addr, &insn);
+    vxt_decode_cpu(vxt_cpu(l->program->input), rec->bytes, sizeof rec->bytes, rec->addr, &insn);
     vxt_lower_insn(l, rec, &insn);
     vxt_note_flags(l, &insn);
     l->chunk->guest_bytes += rec->length;

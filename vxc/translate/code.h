@@ -33,6 +33,9 @@ enum {
 };
 
 /* One discovered instruction. */
+/* As many as the decoder looks at: one more than the longest instruction has. */
+#define VXT_INSN_BYTES 16
+
 struct vxt_rec {
     vx_gaddr addr;
     vx_gaddr target;   /* BRANCH, JUMP, CALL */
@@ -43,6 +46,8 @@ struct vxt_rec {
     uint8_t flags_read, flags_written;
     uint8_t live_in, live_out; /* arithmetic flags that may be read after */
     bool deferred;     /* overlaps a surer instruction: goes to the end of its chunk */
+    uint8_t thunk;     /* MARK_THUNK: the register that gets the address */
+    uint8_t bytes[VXT_INSN_BYTES]; /* read once: the guest's memory may change meanwhile */
 };
 
 struct vxt_page;

@@ -203,16 +203,20 @@ static uint8_t flow_of(const struct vxt_insn *insn)
 }
 
 /* A call whose only effect is to fetch an address: to the next instruction, or to "mov (%esp),%reg; ret". */
-static bool is_thunk_call(const struct vxt_input *input, const struct vxt_insn *insn)
+static bool is_thunk_call(const struct vxt_input *input, const struct vxt_insn *insn, uint8_t *reg)
 {
     if (insn->klass != VXT_CALL || insn->osize16)
         return false;
     if (insn->target == insn->addr + insn->length)
         return true;
     uint32_t available;
-    const uint8_t *code = vxt_bytes(input, insn->target, &available);
-    return code && available >= 4 && code[0] == 0x8b && (code[1] & 0xc7) == 0x04 &&
-           code[1] != 0x24 && code[2] == 0x24 && code[3] == 0xc3;
+    uint8_t code[4];
+    const uint8_t *bytes = vxt_bytes(input, insn->target, &available);
+    if (!bytes || available < sizeof code)
+        return false;
+    memcpy(code, bytes, sizeof code);
+    *reg = code[1] >> 3 & 7;
+    return code[0] == 0x8b && (code[1] & 0xc7) == 0x04 && code[1] != 0x24 && code[2] == 0x24 && code[3] == 0xc3;
 }
 
 static void note_got(struct work *work, vx_gaddr value)
@@ -277,7 +281,7 @@ static void callee(struct work *work, vx_gaddr addr)
 }
 
 /* Record one instruction. NULL if memory is out. */
-static struct vxt_rec *add_rec(struct work *work, const struct vxt_insn *insn)
+static struct vxt_rec *add_rec(struct work *work, const struct vxt_insn *insn, const uint8_t *bytes)
 {
     struct vxt_program *program = work->program;
     if (program->count == work->rec_capacity) {
@@ -292,6 +296,7 @@ static struct vxt_rec *add_rec(struct work *work, const struct vxt_insn *insn)
     *rec = (struct vxt_rec){ .addr = insn->addr, .target = insn->target, .length = insn->length,
                              .flow = flow_of(insn), .pass = work->pass,
                              .flags_read = insn->flags_read, .flags_written = insn->flags_written };
+    memcpy(rec->bytes, bytes, sizeof rec->bytes);
     return rec;
 }
 
@@ -319,10 +324,14 @@ static void walk(struct work *work, vx_gaddr addr)
         if (*mark & MARK_START || is_full(work))
             return;
         struct vxt_insn insn;
-        vxt_decode_cpu(vxt_cpu(input), bytes, available, addr, &insn);
+        uint8_t copy[VXT_INSN_BYTES] = { 0 };
+        if (available > sizeof copy)
+            available = sizeof copy;
+        memcpy(copy, bytes, available);
+        vxt_decode_cpu(vxt_cpu(input), copy, available, addr, &insn);
         if (insn.klass == VXT_TRUNC)
             return;
-        struct vxt_rec *rec = add_rec(work, &insn);
+        struct vxt_rec *rec = add_rec(work, &insn, copy);
         if (!rec) {
             work->failed = true;
             return;
@@ -337,7 +346,7 @@ static void walk(struct work *work, vx_gaddr addr)
         vx_gaddr next = addr + insn.length;
         switch (rec->flow) {
         case FLOW_CALL:
-            if (is_thunk_call(input, &insn)) {
+            if (is_thunk_call(input, &insn, &rec->thunk)) {
                 rec->mark |= MARK_THUNK;
                 rec->flow = FLOW_NEXT;
                 after_thunk = true;

@@ -381,22 +381,20 @@ static void push_return(struct vxt_lower *l, vx_gaddr guest, bool is_16)
 }
 
 /* A call that only fetches its own address: the return address goes to the stack and to the thunk's register. */
-static void lower_thunk(struct vxt_lower *l, const struct vxt_insn *insn)
+static void lower_thunk(struct vxt_lower *l, const struct vxt_rec *rec, const struct vxt_insn *insn)
 {
     vx_gaddr next = insn->addr + insn->length;
     push_return(l, next, false);
     if (insn->target == next)
         return;
-    uint32_t available;
-    const uint8_t *code = vxt_bytes(l->program->input, insn->target, &available);
-    emit_mov_gaddr(l->chunk, code[1] >> 3 & 7, next);
+    emit_mov_gaddr(l->chunk, rec->thunk, next);
     l->delta += 4;
 }
 
 static void lower_call(struct vxt_lower *l, const struct vxt_rec *rec, const struct vxt_insn *insn)
 {
     if (rec->mark & MARK_THUNK) {
-        lower_thunk(l, insn);
+        lower_thunk(l, rec, insn);
         return;
     }
     push_return(l, insn->addr + insn->length, insn->osize16);
