@@ -8,11 +8,11 @@ import math
 import random
 import struct
 
-Case = collections.namedtuple("Case", "name script interpreter fails hide_files")
+Case = collections.namedtuple("Case", "name script interpreter fails hide_files options")
 
 
-def case(name, script, interpreter="/bin/dash", fails=False, hide_files=False):
-    return Case(name, script.lstrip("\n"), interpreter, fails, hide_files)
+def case(name, script, interpreter="/bin/dash", fails=False, hide_files=False, options=()):
+    return Case(name, script.lstrip("\n"), interpreter, fails, hide_files, options)
 
 
 def text(lines):
@@ -284,6 +284,38 @@ e = threading.Event(); threading.Timer(0.05, e.set).start(); print(e.wait(10), e
 EOT
 python3 t.py
 """),
+    case("net", r"""
+cat > n.py <<'EOT'
+import http.server, socketserver, threading, urllib.request, socket, select
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = (self.path * 1000).encode()
+        self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))[::-1]
+        self.send_response(201); self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
+    def log_message(self, *a): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+url = "http://127.0.0.1:%d/" % server.server_address[1]
+results = []
+def get(i): results.append(len(urllib.request.urlopen(url + "x" * i).read()))
+threads = [threading.Thread(target=get, args=(i,)) for i in range(12)]
+for t in threads: t.start()
+for t in threads: t.join()
+print(sorted(results))
+r = urllib.request.urlopen(url, data=b"0123456789" * 50000); print(r.status, len(r.read()))
+server.shutdown()
+try: socket.create_connection(("127.0.0.1", 1), timeout=2)
+except OSError as e: print(type(e).__name__)
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", 0)); s.settimeout(0.05)
+try: s.recv(10)
+except TimeoutError: print("timeout")
+s.sendto(b"x", s.getsockname()); print(select.select([s], [], [], 1)[0] == [s], s.recvfrom(9)[0])
+print(socket.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)[0][4])
+EOT
+timeout 20 python3 n.py
+""", options=("--net=loopback",)),
     case("git", r"""
 export GIT_AUTHOR_DATE='2024-01-01T00:00:00Z' GIT_COMMITTER_DATE='2024-01-01T00:00:00Z' GIT_CONFIG_NOSYSTEM=1
 git config --global user.name Vx; git config --global user.email vx@example.org; git config --global pack.threads 1; git config --global core.preloadIndex false

@@ -26,7 +26,7 @@ FETCH = os.path.join(HERE, "..", "corpus", "fetch.sh")
 TIMEOUT_SECONDS = 120
 FETCH_SECONDS = 900
 GUEST_DIR = "/tmp/work"
-QUICK = ["dash", "perl", "python", "lua", "luajit", "jq bc", "pictures", "threads"]
+QUICK = ["dash", "perl", "python", "lua", "luajit", "jq bc", "pictures", "threads", "net"]
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": GUEST_DIR, "LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -110,7 +110,7 @@ def one_case(vxrun, tree, case, options):
         return "the native run failed: %s" % expected[2], (0, 0)
     command = prepare(work, case)
     middle_end = time.monotonic()
-    result = sandboxed(vxrun, tree, command, options)
+    result = sandboxed(vxrun, tree, command, (*options, *case.options))
     end = time.monotonic()
     why = difference(expected, result, expected_files, {} if case.hide_files else files(work))
     return why, (middle - start, end - middle_end)

@@ -90,6 +90,7 @@ class Options(unittest.TestCase):
         self.expect(125, "--dir", "/a=/nonexistent", "hello", says="/nonexistent")
         self.expect(125, "--env", "X", "hello", says="--env")
         self.expect(125, "--stats=xml", "hello", says="--stats")
+        self.expect(125, "--net=x", "hello", says="--net")
         self.expect(125, "--no-cache", "--cache", "x", "hello", says="exclude")
 
     def test_help(self):
@@ -97,7 +98,7 @@ class Options(unittest.TestCase):
         self.assertEqual(result.returncode, 0)
         self.assertIn("Examples:", result.stdout)
         for option in ("--cache", "--no-cache", "--no-dynamic", "--dir", "--env", "--mem",
-                       "--time-limit", "--stats", "--profile-out", "--allow-fork"):
+                       "--time-limit", "--stats", "--profile-out", "--allow-fork", "--net", "--no-seccomp"):
             self.assertIn(option, result.stdout)
         self.assertRegex(run("--version").stdout, r"^vxrun \S+, format \d+, contract \d+\n$")
 
@@ -311,6 +312,16 @@ class Guests(unittest.TestCase):
 
     def test_signals(self):
         self.compare("signals")
+
+    def test_net(self):
+        self.compare("net", "--net=loopback")
+        self.compare("net", "--net")
+        self.compare("net", "--net", "--time-limit", "60")
+        # what is not granted: nothing but pairs; with --net, addresses of the network only
+        refused = [line.split()[-1] for line in run(path("net"), "refused").stdout.splitlines()]
+        self.assertEqual(refused, ["EAFNOSUPPORT"] * 5 + ["EOPNOTSUPP"] * 3)
+        refused = [line.split()[-1] for line in run("--net", path("net"), "refused").stdout.splitlines()]
+        self.assertEqual(refused, ["EAFNOSUPPORT"] * 3 + ["EPERM", "3", "ENOPROTOOPT"] + ["EOPNOTSUPP"] * 3)
 
     def test_single_step(self):
         self.compare("step")

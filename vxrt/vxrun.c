@@ -51,6 +51,7 @@ static const char help_text[] =
     "  --mem SIZE              most memory the program may map, in bytes or with K, M, G\n"
     "  --time-limit SECONDS    stop the program after so much time (fractions allowed)\n"
     "  --allow-fork            let the program fork, and execute programs under --dir\n"
+    "  --net[=loopback]        let the program use IPv4 and IPv6 sockets, or those of this machine's loopback\n"
     "  --no-seccomp            do not bound vxrun's own system calls (to debug vxrun)\n"
     "  --stats[=json]          print what happened to standard error at the end\n"
     "  --profile-out FILE      add the paths translated at run time to a profile\n"
@@ -73,6 +74,7 @@ struct options {
     int writer;   /* with cache_write: of writer.h */
     struct vxl_codes *codes;
     bool no_cache, no_dynamic, allow_fork, no_seccomp, stats, stats_json, has_root;
+    enum vxl_net net;
     uint64_t max_memory, time_limit_ns;
     struct vxl_grant grants[GRANT_LIMIT];
     size_t grant_count;
@@ -217,7 +219,7 @@ static int add_env(struct options *options, const char *text)
 }
 
 enum { OPT_CACHE = 1, OPT_NO_CACHE, OPT_NO_DYNAMIC, OPT_DIR, OPT_ROOT, OPT_CACHE_DIR, OPT_CACHE_WRITE, OPT_ENV, OPT_MEM, OPT_TIME_LIMIT,
-       OPT_ALLOW_FORK, OPT_CPU, OPT_NO_SECCOMP, OPT_STATS, OPT_PROFILE_OUT, OPT_HELP, OPT_VERSION };
+       OPT_ALLOW_FORK, OPT_CPU, OPT_NET, OPT_NO_SECCOMP, OPT_STATS, OPT_PROFILE_OUT, OPT_HELP, OPT_VERSION };
 
 static const struct option long_options[] = {
     {"cache", required_argument, NULL, OPT_CACHE},
@@ -232,6 +234,7 @@ static const struct option long_options[] = {
     {"time-limit", required_argument, NULL, OPT_TIME_LIMIT},
     {"cpu", required_argument, NULL, OPT_CPU},
     {"allow-fork", no_argument, NULL, OPT_ALLOW_FORK},
+    {"net", optional_argument, NULL, OPT_NET},
     {"no-seccomp", no_argument, NULL, OPT_NO_SECCOMP},
     {"stats", optional_argument, NULL, OPT_STATS},
     {"profile-out", required_argument, NULL, OPT_PROFILE_OUT},
@@ -285,6 +288,11 @@ static int one_option(struct options *options, int option, const char *value)
                    ? 0 : usage_error("--time-limit: not a number of seconds", value);
     case OPT_ALLOW_FORK:
         options->allow_fork = true;
+        return 0;
+    case OPT_NET:
+        if (value && strcmp(value, "loopback"))
+            return usage_error("--net: loopback, or nothing", value);
+        options->net = value ? VXL_NET_LOOPBACK : VXL_NET_ALL;
         return 0;
     case OPT_NO_SECCOMP:
         options->no_seccomp = true;
@@ -465,7 +473,8 @@ static int open_caches(struct options *options)
 /* What is open stays open; what is not, and what no option asks for, this process cannot get any more. */
 static int raise_filter(const struct options *options)
 {
-    const struct vxl_filter_options wanted = {.can_fork = options->allow_fork, .can_write_caches = options->cache_write};
+    const struct vxl_filter_options wanted = {.can_fork = options->allow_fork, .has_net = options->net != VXL_NET_NONE,
+                                              .can_write_caches = options->cache_write};
     const char *why;
     if (options->no_seccomp || vxl_filter(&wanted, &why))
         return 0;
@@ -531,7 +540,7 @@ static int run(const struct options *options, struct vx_image *image, const char
         .envp = options->env, .grants = options->grants, .grant_count = options->grant_count,
         .box = {.size = sizeof config.box, .max_memory = options->max_memory,
                 .no_dynamic = options->no_dynamic, .cpu = options->cpu},
-        .time_limit_ns = options->time_limit_ns, .allow_fork = options->allow_fork,
+        .time_limit_ns = options->time_limit_ns, .allow_fork = options->allow_fork, .net = options->net,
         .no_cache = options->no_cache, .codes = options->codes,
     };
     struct vxl_proc *proc;

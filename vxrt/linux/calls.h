@@ -343,7 +343,7 @@
     CALL(334, pwritev, pwritev) \
     NONE(335, rt_tgsigqueueinfo) \
     NONE(336, perf_event_open) \
-    NONE(337, recvmmsg) \
+    CALL(337, recvmmsg, recvmmsg) \
     NONE(338, fanotify_init) \
     NONE(339, fanotify_mark) \
     CALL(340, prlimit64, prlimit64) \
@@ -351,7 +351,7 @@
     NONE(342, open_by_handle_at) \
     NONE(343, clock_adjtime) \
     NONE(344, syncfs) \
-    NONE(345, sendmmsg) \
+    CALL(345, sendmmsg, sendmmsg) \
     NONE(346, setns) \
     NONE(347, process_vm_readv) \
     NONE(348, process_vm_writev) \
@@ -367,14 +367,14 @@
     CALL(358, execveat, execveat) \
     CALL(359, socket, socket) \
     CALL(360, socketpair, socketpair) \
-    NONE(361, bind) \
-    NONE(362, connect) \
-    NONE(363, listen) \
-    NONE(364, accept4) \
+    CALL(361, bind, bind) \
+    CALL(362, connect, connect) \
+    CALL(363, listen, listen) \
+    CALL(364, accept4, accept4) \
     CALL(365, getsockopt, getsockopt) \
     CALL(366, setsockopt, setsockopt) \
-    NONE(367, getsockname) \
-    NONE(368, getpeername) \
+    CALL(367, getsockname, getsockname) \
+    CALL(368, getpeername, getpeername) \
     CALL(369, sendto, sendto) \
     CALL(370, sendmsg, sendmsg) \
     CALL(371, recvfrom, recvfrom) \
@@ -416,7 +416,7 @@
     CALL(413, pselect6_time64, pselect6_time64) \
     CALL(414, ppoll_time64, ppoll_time64) \
     NONE(416, io_pgetevents_time64) \
-    NONE(417, recvmmsg_time64) \
+    CALL(417, recvmmsg_time64, recvmmsg_time64) \
     NONE(418, mq_timedsend_time64) \
     NONE(419, mq_timedreceive_time64) \
     NONE(420, semtimedop_time64) \

@@ -23,6 +23,9 @@ struct vxl_grant {
     bool is_root;           /* at "/": links and ".." are resolved as if host_fd were the root */
 };
 
+/* Sockets with addresses: none, on this machine's loopback device, any. */
+enum vxl_net { VXL_NET_NONE, VXL_NET_LOOPBACK, VXL_NET_ALL };
+
 struct vxl_config {
     struct vx_image *image;     /* borrowed; NULL: `program` is a guest path, mapped with its interpreter */
     const char *program;        /* for messages and AT_EXECFN */
@@ -33,6 +36,7 @@ struct vxl_config {
     size_t grant_count;
     struct vx_box_options box;
     uint64_t time_limit_ns;     /* 0: none */
+    enum vxl_net net;
     bool allow_fork;            /* fork, vfork, execve, wait4 */
     bool no_cache;              /* execve ignores .vxc files */
     struct vxl_codes *codes;    /* code for files that the guest maps; borrowed, may be NULL */

@@ -33,6 +33,7 @@ struct vxl_fd {
     bool in_use, is_cloexec, is_dir;
     bool is_fixed;       /* inherited stream or device: no chmod and the like */
     bool is_read_only;   /* from a read-only grant */
+    bool is_net;         /* a socket that may have addresses (net.c) */
     int host;
     uint32_t serial;     /* another one each time the number is used again */
     char *path;          /* guest path of a directory; owned */

@@ -1,38 +1,33 @@
 /*
- * Sockets: connected pairs inside the guest, nothing else. No address is ever bound or named, and no descriptor
- * is passed: what a pair carries is bytes.
+ * Connected pairs of sockets, and messages over any socket. What a message carries is bytes, and in a socket with addresses (net.c) an
+ * address: no descriptor is ever passed.
  */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "vxrt/linux/calls.h"
+#include "vxrt/linux/net.h"
 #include "vxrt/linux/threads.h"
 
 #define TYPE_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
 #define BUFFER_BYTES 65536u
 #define VECTOR_LIMIT 64u
-/* What send and recv may be told; the rest means addresses or control messages. */
-#define FLAGS (MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL | MSG_TRUNC | MSG_CMSG_CLOEXEC | MSG_EOR)
-
-static int32_t refuse(struct vxl_proc *p)
-{
-    p->refused[p->call_number]++;
-    return -EAFNOSUPPORT;
-}
-
-int32_t vxl_socket(struct vxl_proc *p, const uint32_t *a)
-{
-    return refuse(p);
-}
+#define MESSAGE_LIMIT 1024u
+/* What send and recv may be told; the rest means control messages. */
+#define FLAGS (MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL | MSG_TRUNC | MSG_CMSG_CLOEXEC | MSG_EOR | MSG_MORE)
+#define WAIT_FOR_ONE 0x10000u /* recvmmsg: block for the first message only */
+#define SECOND_NS 1000000000
+#define LONGEST_WAIT 1000000000 /* seconds; more is for ever */
 
 int32_t vxl_socketpair(struct vxl_proc *p, const uint32_t *a)
 {
     uint32_t type = a[1] & ~(uint32_t)TYPE_FLAGS;
     int host[2], guest[2];
-    if (a[0] != AF_UNIX)
-        return refuse(p);
+    if (a[0] != AF_UNIX) {
+        p->refused[p->call_number]++;
+        return -EAFNOSUPPORT;
+    }
     if ((type != SOCK_STREAM && type != SOCK_DGRAM && type != SOCK_SEQPACKET) || a[2])
         return -EINVAL;
     if (vxl_accessible(p, a[3], 8, VX_PROT_WRITE) < 8)
@@ -52,11 +47,33 @@ int32_t vxl_socketpair(struct vxl_proc *p, const uint32_t *a)
     return -EMFILE;
 }
 
-/* A message of at most BUFFER_BYTES of the guest's buffers: a stream takes the rest the next time. */
-/* A datagram may not fit although the kernel says that something does: look again after a while. */
-static int wait_for_room(struct vxl_proc *p, uint32_t fd, int host)
+/* ---- one message ------------------------------------------------------ */
+
+struct message {
+    const struct abi32_iovec *iov;
+    uint32_t count, flags;
+    struct vxl_address address; /* size 0: none */
+};
+
+/* At most BUFFER_BYTES of the guest's buffers: a stream takes the rest the next time. */
+static int gather(struct vxl_proc *p, const struct message *m, bool is_stream, uint8_t buffer[BUFFER_BYTES])
 {
-    uint32_t serial = p->fds[fd].serial;
+    uint32_t size = 0;
+    for (uint32_t i = 0; i < m->count && size < BUFFER_BYTES; i++) {
+        uint32_t part = m->iov[i].len < BUFFER_BYTES - size ? m->iov[i].len : BUFFER_BYTES - size;
+        if (part < m->iov[i].len && !is_stream)
+            return -EMSGSIZE;
+        if (!vxl_get(p, m->iov[i].base, buffer + size, part))
+            return -EFAULT;
+        size += part;
+    }
+    return (int)size;
+}
+
+/* A datagram may not fit although the kernel says that something does: look again after a while. */
+static int wait_for_room(struct vxl_proc *p, uint32_t number, int host)
+{
+    uint32_t serial = p->fds[number].serial;
     struct timespec soon = {0, 1000000};
     if (vxl_thread_pause(p, host, POLLOUT) < 0)
         return -EINTR;
@@ -64,187 +81,256 @@ static int wait_for_room(struct vxl_proc *p, uint32_t fd, int host)
     vxl_thread_leave(p);
     nanosleep(&soon, NULL);
     vxl_thread_enter(p, self);
-    if (!p->fds[fd].in_use || p->fds[fd].serial != serial)
-        return -EINTR; /* made again it says EBADF */
-    return 0;
+    return p->fds[number].in_use && p->fds[number].serial == serial ? 0 : -EINTR; /* made again it says EBADF */
 }
 
-static int32_t send_bytes(struct vxl_proc *p, uint32_t fd, const struct abi32_iovec *iov, uint32_t count, uint32_t flags)
+static bool blocks(const struct vxl_fd *fd, uint32_t flags)
+{
+    return !(flags & MSG_DONTWAIT) && !(fcntl(fd->host, F_GETFL) & O_NONBLOCK);
+}
+
+static int32_t send_message(struct vxl_proc *p, uint32_t number, const struct message *m)
 {
     uint8_t buffer[BUFFER_BYTES];
-    uint32_t size = 0;
-    int host = vxl_host_fd(p, fd), type = 0;
+    struct vxl_fd *fd = vxl_fd(p, number);
+    int type = 0;
     socklen_t length = sizeof type;
-    if (host < 0)
-        return host;
-    if (getsockopt(host, SOL_SOCKET, SO_TYPE, &type, &length))
+    if (!fd)
+        return -EBADF;
+    if (getsockopt(fd->host, SOL_SOCKET, SO_TYPE, &type, &length))
         return -errno;
-    if (flags & ~(uint32_t)FLAGS)
+    if (m->flags & ~(uint32_t)FLAGS)
         return -EINVAL;
-    for (uint32_t i = 0; i < count && size < sizeof buffer; i++) {
-        uint32_t part = iov[i].len < sizeof buffer - size ? iov[i].len : (uint32_t)sizeof buffer - size;
-        if (part < iov[i].len && type != SOCK_STREAM)
-            return -EMSGSIZE;
-        if (!vxl_get(p, iov[i].base, buffer + size, part))
-            return -EFAULT;
-        size += part;
-    }
+    if (m->address.size && !fd->is_net)
+        return -EISCONN;
+    int size = gather(p, m, type == SOCK_STREAM, buffer);
+    if (size < 0)
+        return size;
     for (;;) {
-        int waited = flags & MSG_DONTWAIT ? 0 : vxl_wait_fd(p, host, POLLOUT);
+        int waited = m->flags & MSG_DONTWAIT ? 0 : vxl_wait_socket(p, fd, POLLOUT, SO_SNDTIMEO);
         if (waited < 0)
-            return -VXL_RESTART_SYS;
+            return waited == -EINTR ? -VXL_RESTART_SYS : waited;
         /* with threads a part goes, and nobody waits: the one that reads may be another of them */
-        int extra = p->threads ? MSG_DONTWAIT : 0;
-        ssize_t done = send(host, buffer, size, (int)flags | MSG_NOSIGNAL | extra);
+        int extra = p->threads ? MSG_NOSIGNAL | MSG_DONTWAIT : MSG_NOSIGNAL;
+        ssize_t done = sendto(fd->host, buffer, (size_t)size, (int)m->flags | extra,
+                              m->address.size ? &m->address.u.any : NULL, m->address.size);
         if (done >= 0)
             return (int32_t)done;
-        if (errno == EAGAIN && p->threads && !(flags & MSG_DONTWAIT) && !(fcntl(host, F_GETFL) & O_NONBLOCK)) {
-            if (wait_for_room(p, fd, host) < 0)
+        if (errno == EAGAIN && p->threads && blocks(fd, m->flags)) {
+            if (wait_for_room(p, number, fd->host) < 0)
                 return -VXL_RESTART_SYS;
             continue;
         }
         if (errno == EINTR && !vxl_is_interrupted(p))
             continue;
-        if (errno == EPIPE && !(flags & MSG_NOSIGNAL))
+        if (errno == EPIPE && !(m->flags & MSG_NOSIGNAL))
             vxl_raise_simple(p, SIGPIPE, SI_USER);
         return errno == EINTR ? -VXL_RESTART_SYS : -errno;
     }
 }
 
-static int32_t receive_bytes(struct vxl_proc *p, uint32_t fd, const struct abi32_iovec *iov, uint32_t count,
-                             uint32_t flags)
+/* m->address: whom it is from. */
+static int32_t receive_message(struct vxl_proc *p, uint32_t number, struct message *m)
 {
     uint8_t buffer[BUFFER_BYTES];
     uint32_t size = 0, used = 0;
     ssize_t done;
-    int host = vxl_host_fd(p, fd);
-    if (host < 0)
-        return host;
-    if (flags & ~(uint32_t)FLAGS)
+    struct vxl_fd *fd = vxl_fd(p, number);
+    if (!fd)
+        return -EBADF;
+    if (m->flags & ~(uint32_t)FLAGS)
         return -EINVAL;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t part = iov[i].len < sizeof buffer - size ? iov[i].len : (uint32_t)sizeof buffer - size;
-        if (vxl_accessible(p, iov[i].base, part, VX_PROT_WRITE) < part)
+    for (uint32_t i = 0; i < m->count; i++) {
+        uint32_t part = m->iov[i].len < BUFFER_BYTES - size ? m->iov[i].len : BUFFER_BYTES - size;
+        if (vxl_accessible(p, m->iov[i].base, part, VX_PROT_WRITE) < part)
             return -EFAULT;
         size += part;
     }
     for (;;) {
-        int waited = flags & MSG_DONTWAIT ? 0 : vxl_wait_fd(p, host, POLLIN);
+        int waited = m->flags & MSG_DONTWAIT ? 0 : vxl_wait_socket(p, fd, POLLIN, SO_RCVTIMEO);
         if (waited < 0)
-            return -VXL_RESTART_SYS;
-        done = recv(host, buffer, size, (int)flags);
+            return waited == -EINTR ? -VXL_RESTART_SYS : waited;
+        m->address.size = sizeof m->address.u;
+        int extra = p->threads && !(m->flags & MSG_WAITALL) ? MSG_DONTWAIT : 0;
+        done = recvfrom(fd->host, buffer, size, (int)m->flags | extra, &m->address.u.any, &m->address.size);
         if (done >= 0)
             break;
+        if (errno == EAGAIN && extra && blocks(fd, m->flags)) /* somebody else was first */
+            continue;
         if (errno != EINTR)
             return -errno;
         if (vxl_is_interrupted(p))
             return -VXL_RESTART_SYS;
     }
+    if (!fd->is_net) /* the ends of a pair have no names, and those of the host's are not for the guest */
+        m->address.size = 0;
     uint32_t got = done < (ssize_t)size ? (uint32_t)done : size;
-    for (uint32_t i = 0; i < count && used < got; i++) {
-        uint32_t part = iov[i].len < got - used ? iov[i].len : got - used;
-        if (!vxl_put(p, iov[i].base, buffer + used, part))
+    for (uint32_t i = 0; i < m->count && used < got; i++) {
+        uint32_t part = m->iov[i].len < got - used ? m->iov[i].len : got - used;
+        if (!vxl_put(p, m->iov[i].base, buffer + used, part))
             return -EFAULT;
         used += part;
     }
     return (int32_t)done;
 }
 
-/* sendto and recvfrom: fd, buffer, size, flags, address, its size. A pair's ends have no names. */
+/* ---- calls ------------------------------------------------------------ */
+
+/* sendto and recvfrom: fd, buffer, size, flags, address, its size. */
 int32_t vxl_sendto(struct vxl_proc *p, const uint32_t *a)
 {
     struct abi32_iovec iov = {a[1], a[2]};
-    return a[4] ? -EISCONN : send_bytes(p, a[0], &iov, 1, a[3]);
+    struct message m = {.iov = &iov, .count = 1, .flags = a[3]};
+    int status = a[4] ? vxl_address_get(p, a[4], a[5], &m.address) : 0;
+    return status ? status : send_message(p, a[0], &m);
 }
 
 int32_t vxl_recvfrom(struct vxl_proc *p, const uint32_t *a)
 {
     struct abi32_iovec iov = {a[1], a[2]};
-    uint32_t none = 0;
-    int32_t done = receive_bytes(p, a[0], &iov, 1, a[3]);
-    return done >= 0 && a[4] && a[5] && !vxl_put(p, a[5], &none, 4) ? -EFAULT : done;
+    struct message m = {.iov = &iov, .count = 1, .flags = a[3]};
+    int32_t done = receive_message(p, a[0], &m);
+    return done >= 0 && a[4] && a[5] && !vxl_address_answer(p, a[4], a[5], &m.address) ? -EFAULT : done;
 }
 
-/* struct msghdr: name and its size, buffers and their count, control and its size, flags. */
-static int get_message(struct vxl_proc *p, vx_gaddr addr, uint32_t header[7], struct abi32_iovec iov[VECTOR_LIMIT])
+/* send and recv have no address: socketcall's numbers 9 and 10. */
+static int32_t send_plain(struct vxl_proc *p, const uint32_t *a)
 {
-    if (!vxl_get(p, addr, header, 28))
+    return vxl_sendto(p, (uint32_t[6]){a[0], a[1], a[2], a[3]});
+}
+
+static int32_t receive_plain(struct vxl_proc *p, const uint32_t *a)
+{
+    return vxl_recvfrom(p, (uint32_t[6]){a[0], a[1], a[2], a[3]});
+}
+
+/* struct msghdr */
+enum { NAME, NAME_SIZE, BUFFERS, COUNT, CONTROL, CONTROL_SIZE, MESSAGE_FLAGS, HEADER_WORDS };
+
+static int get_message(struct vxl_proc *p, vx_gaddr addr, uint32_t header[HEADER_WORDS], struct abi32_iovec iov[VECTOR_LIMIT])
+{
+    if (!vxl_get(p, addr, header, HEADER_WORDS * 4))
         return -EFAULT;
-    if (header[3] > VECTOR_LIMIT)
+    if (header[COUNT] > VECTOR_LIMIT)
         return -EMSGSIZE;
-    return vxl_get(p, header[2], iov, header[3] * sizeof *iov) ? 0 : -EFAULT;
+    return vxl_get(p, header[BUFFERS], iov, header[COUNT] * sizeof *iov) ? 0 : -EFAULT;
+}
+
+static int32_t send_header(struct vxl_proc *p, uint32_t fd, vx_gaddr addr, uint32_t flags)
+{
+    struct abi32_iovec iov[VECTOR_LIMIT];
+    uint32_t header[HEADER_WORDS];
+    struct message m = {.iov = iov, .flags = flags};
+    int status = get_message(p, addr, header, iov);
+    if (status == 0 && header[CONTROL_SIZE])
+        status = -EOPNOTSUPP;
+    if (status == 0 && header[NAME])
+        status = vxl_address_get(p, header[NAME], header[NAME_SIZE], &m.address);
+    m.count = header[COUNT];
+    return status ? status : send_message(p, fd, &m);
+}
+
+static int32_t receive_header(struct vxl_proc *p, uint32_t fd, vx_gaddr addr, uint32_t flags)
+{
+    struct abi32_iovec iov[VECTOR_LIMIT];
+    uint32_t header[HEADER_WORDS];
+    struct message m = {.iov = iov, .flags = flags};
+    int status = get_message(p, addr, header, iov);
+    if (status < 0)
+        return status;
+    m.count = header[COUNT];
+    int32_t done = receive_message(p, fd, &m);
+    if (done < 0)
+        return done;
+    if (header[NAME] && !vxl_address_put(p, header[NAME], header[NAME_SIZE], &m.address))
+        return -EFAULT;
+    header[NAME_SIZE] = header[NAME] ? m.address.size : 0;
+    header[CONTROL_SIZE] = header[MESSAGE_FLAGS] = 0;
+    return vxl_put(p, addr, header, sizeof header) ? done : -EFAULT;
 }
 
 int32_t vxl_sendmsg(struct vxl_proc *p, const uint32_t *a)
 {
-    struct abi32_iovec iov[VECTOR_LIMIT];
-    uint32_t header[7];
-    int status = get_message(p, a[1], header, iov);
-    if (status < 0)
-        return status;
-    if (header[0] || header[5]) /* no names, no control messages */
-        return -EOPNOTSUPP;
-    return send_bytes(p, a[0], iov, header[3], a[2]);
+    return send_header(p, a[0], a[1], a[2]);
 }
 
 int32_t vxl_recvmsg(struct vxl_proc *p, const uint32_t *a)
 {
-    struct abi32_iovec iov[VECTOR_LIMIT];
-    uint32_t header[7];
-    int status = get_message(p, a[1], header, iov);
-    if (status < 0)
-        return status;
-    int32_t done = receive_bytes(p, a[0], iov, header[3], a[2]);
-    header[1] = header[5] = header[6] = 0;
-    return done >= 0 && !vxl_put(p, a[1], header, sizeof header) ? -EFAULT : done;
+    return receive_header(p, a[0], a[1], a[2]);
 }
 
-int32_t vxl_shutdown(struct vxl_proc *p, const uint32_t *a)
+/*
+ * sendmmsg and recvmmsg: fd, array of headers with a length behind each, count, flags. After the first, an error ends it, and
+ * so does end_ns, which is looked at only when a message has come, as in Linux.
+ */
+static int32_t many(struct vxl_proc *p, const uint32_t *a, bool is_send, uint64_t end_ns)
 {
-    int host = vxl_host_fd(p, a[0]);
-    return host < 0 ? host : (int32_t)vxl_result(shutdown(host, (int)a[1]));
+    const uint32_t size = (HEADER_WORDS + 1) * 4;
+    uint32_t count = a[2] < MESSAGE_LIMIT ? a[2] : MESSAGE_LIMIT, flags = a[3] & ~WAIT_FOR_ONE;
+    for (uint32_t i = 0; i < count; i++) {
+        vx_gaddr header = a[1] + i * size;
+        int32_t done = is_send ? send_header(p, a[0], header, flags) : receive_header(p, a[0], header, flags);
+        if (done < 0)
+            return i ? (int32_t)i : done;
+        if (!vxl_put(p, header + HEADER_WORDS * 4, &done, 4))
+            return i ? (int32_t)i : -EFAULT;
+        if (vxl_now_ns() >= end_ns)
+            return (int32_t)i + 1;
+        /* with threads a call that waits is made again, from its beginning */
+        if ((a[3] & WAIT_FOR_ONE) || p->threads)
+            flags |= MSG_DONTWAIT;
+    }
+    return (int32_t)count;
 }
 
-/* Type, and the pending error. */
-int32_t vxl_getsockopt(struct vxl_proc *p, const uint32_t *a)
+int32_t vxl_sendmmsg(struct vxl_proc *p, const uint32_t *a)
 {
-    int host = vxl_host_fd(p, a[0]), value;
-    uint32_t size;
-    socklen_t length = sizeof value;
-    if (host < 0)
-        return host;
-    if (!vxl_get(p, a[4], &size, 4))
-        return -EFAULT;
-    if (a[1] != SOL_SOCKET || size < sizeof value ||
-        (a[2] != SO_TYPE && a[2] != SO_ERROR && a[2] != SO_DOMAIN && a[2] != SO_SNDBUF && a[2] != SO_RCVBUF))
-        return -ENOPROTOOPT;
-    if (getsockopt(host, SOL_SOCKET, (int)a[2], &value, &length))
-        return -errno;
-    size = sizeof value;
-    return vxl_put(p, a[3], &value, sizeof value) && vxl_put(p, a[4], &size, 4) ? 0 : -EFAULT;
+    return many(p, a, true, UINT64_MAX);
 }
 
-/* Nothing is set; buffer sizes are a wish. */
-int32_t vxl_setsockopt(struct vxl_proc *p, const uint32_t *a)
+static int32_t receive_many(struct vxl_proc *p, const uint32_t *a, bool is_64)
 {
-    int host = vxl_host_fd(p, a[0]);
-    if (host < 0)
-        return host;
-    return a[1] == SOL_SOCKET && (a[2] == SO_SNDBUF || a[2] == SO_RCVBUF) ? 0 : -ENOPROTOOPT;
+    struct timespec limit;
+    uint64_t start = vxl_now_ns(), end = UINT64_MAX;
+    if (a[4]) {
+        if (!vxl_times_get(p, a[4], is_64, &limit))
+            return -EFAULT;
+        if (limit.tv_sec < 0 || limit.tv_nsec < 0 || limit.tv_nsec >= SECOND_NS)
+            return -EINVAL;
+        end = limit.tv_sec < LONGEST_WAIT ? start + (uint64_t)limit.tv_sec * SECOND_NS + (uint64_t)limit.tv_nsec : UINT64_MAX;
+    }
+    int32_t count = many(p, a, false, end);
+    if (end != UINT64_MAX && count > 0) {
+        uint64_t now = vxl_now_ns(), left = now < end ? end - now : 0;
+        limit = (struct timespec){(time_t)(left / SECOND_NS), (long)(left % SECOND_NS)};
+        if (!vxl_times_put(p, a[4], is_64, &limit))
+            return -EFAULT;
+    }
+    return count;
+}
+
+int32_t vxl_recvmmsg(struct vxl_proc *p, const uint32_t *a)
+{
+    return receive_many(p, a, false);
+}
+
+int32_t vxl_recvmmsg_time64(struct vxl_proc *p, const uint32_t *a)
+{
+    return receive_many(p, a, true);
 }
 
 /* socketcall: a number, and a pointer to the arguments (net.h of the kernel). */
 int32_t vxl_socketcall(struct vxl_proc *p, const uint32_t *a)
 {
     static const struct { vxl_handler *handler; unsigned count; } rows[] = {
-        [1] = {vxl_socket, 3}, [8] = {vxl_socketpair, 4}, [9] = {vxl_sendto, 4}, [10] = {vxl_recvfrom, 4},
-        [11] = {vxl_sendto, 6}, [12] = {vxl_recvfrom, 6}, [13] = {vxl_shutdown, 2}, [14] = {vxl_setsockopt, 5},
-        [15] = {vxl_getsockopt, 5}, [16] = {vxl_sendmsg, 3}, [17] = {vxl_recvmsg, 3}};
+        [1] = {vxl_socket, 3}, [2] = {vxl_bind, 3}, [3] = {vxl_connect, 3}, [4] = {vxl_listen, 2}, [5] = {vxl_accept, 3},
+        [6] = {vxl_getsockname, 3}, [7] = {vxl_getpeername, 3}, [8] = {vxl_socketpair, 4}, [9] = {send_plain, 4},
+        [10] = {receive_plain, 4}, [11] = {vxl_sendto, 6}, [12] = {vxl_recvfrom, 6}, [13] = {vxl_shutdown, 2},
+        [14] = {vxl_setsockopt, 5}, [15] = {vxl_getsockopt, 5}, [16] = {vxl_sendmsg, 3}, [17] = {vxl_recvmsg, 3},
+        [18] = {vxl_accept4, 4}, [19] = {vxl_recvmmsg, 5}, [20] = {vxl_sendmmsg, 4}};
     uint32_t args[6] = {0};
-    if (a[0] >= sizeof rows / sizeof *rows || !rows[a[0]].handler) {
-        p->refused[p->call_number]++;
-        return a[0] >= 1 && a[0] <= 20 ? -EOPNOTSUPP : -EINVAL;
-    }
+    if (a[0] >= sizeof rows / sizeof *rows || !rows[a[0]].handler)
+        return -EINVAL;
     if (!vxl_get(p, a[1], args, rows[a[0]].count * 4))
         return -EFAULT;
     return rows[a[0]].handler(p, args);
