@@ -164,6 +164,7 @@ enum vx_event {
     VX_EVENT_MASKMOV,      /* maskmovq, maskmovdqu: r10d = EDI + segment base; operand bits 0-7 ModRM, 8 = xmm */
     VX_EVENT_FAR_RET,      /* r10d = imm16 | iret << 16; o16 */
     VX_EVENT_FAR_MEMORY,   /* far jmp or call through memory: EA; operand bit 0 = call, o16 */
+    VX_EVENT_FAR_CALL_16,  /* as FAR_CALL, with two 16-bit words on the stack */
 };
 
 #endif

@@ -31,6 +31,13 @@ static enum vxi_next vector_trap(struct vxi_context *ctx, uint32_t vector, uint3
     return VXI_NEXT_TRAP;
 }
 
+/* mov to or pop of ss? */
+static bool is_stack_segment(uint32_t code)
+{
+    uint32_t number = VX_EVENT_NUMBER(code);
+    return (number == VX_EVENT_POP_SEG || number == VX_EVENT_MOV_TO_SEG) && (VX_EVENT_OPERAND(code) & 7) == 2;
+}
+
 static enum vxi_next help(struct vx_box *box, uint32_t code, struct vx_trap *trap)
 {
     struct vxi_context *ctx = box->ctx;
@@ -38,6 +45,8 @@ static enum vxi_next help(struct vx_box *box, uint32_t code, struct vx_trap *tra
     box->stats.helpers++;
     enum vxi_helper_result result = vxi_helper(box, &regs, code, ctx->r10, trap);
     vx_box_set_regs(box, &regs);
+    if (result == VXI_HELPER_DONE && is_stack_segment(code))
+        box->is_stepping = false; /* no debug trap before the next instruction has ended (SDM vol. 3, 6.8.3) */
     return result == VXI_HELPER_DONE ? vxi_resolve(box, true, trap) : VXI_NEXT_TRAP;
 }
 
@@ -57,7 +66,7 @@ enum vxi_next vxi_event(struct vx_box *box, struct vx_trap *trap)
     case VX_EVENT_STEP:
         return vxi_resolve(box, true, trap);
     default:
-        if (VX_EVENT_NUMBER(code) >= VX_EVENT_CPUID && VX_EVENT_NUMBER(code) <= VX_EVENT_FAR_MEMORY)
+        if (VX_EVENT_NUMBER(code) >= VX_EVENT_CPUID && VX_EVENT_NUMBER(code) <= VX_EVENT_FAR_CALL_16)
             return help(box, code, trap);
         return vxi_error_trap(trap, VX_ERR_UNSUPPORTED, code);
     }

@@ -223,6 +223,7 @@ static bool dispatch(struct op *op, bool *is_finished)
     case VX_EVENT_VERR_VERW:
     case VX_EVENT_FAR_JUMP:
     case VX_EVENT_FAR_CALL:
+    case VX_EVENT_FAR_CALL_16:
     case VX_EVENT_FAR_RET:
     case VX_EVENT_FAR_MEMORY:
         return helper_segment(op);
@@ -244,7 +245,7 @@ static bool dispatch(struct op *op, bool *is_finished)
 static bool is_branch(uint32_t number)
 {
     return number == VX_EVENT_FAR_JUMP || number == VX_EVENT_FAR_CALL ||
-           number == VX_EVENT_FAR_RET || number == VX_EVENT_FAR_MEMORY;
+           number == VX_EVENT_FAR_CALL_16 || number == VX_EVENT_FAR_RET || number == VX_EVENT_FAR_MEMORY;
 }
 
 enum vxi_helper_result vxi_helper(struct vx_box *box, struct vx_regs *regs, uint32_t code,

@@ -106,11 +106,16 @@ static uint16_t summarised(uint16_t control, uint16_t status)
     return (uint16_t)((status & ~FSW_SUMMARY) | (is_pending ? FSW_SUMMARY : 0));
 }
 
+/* Bit 6 of the control word always reads as one, 7 and 13-15 as zero. */
+static uint16_t legal_control(uint16_t control)
+{
+    return (control & 0x1f7fu) | 0x40u;
+}
+
 static void take_environment(uint8_t *fx, bool is_16, const uint8_t *env)
 {
     unsigned step = is_16 ? 2 : 4;
-    /* bit 6 of the control word always reads as one, 7 and 13-15 as zero */
-    put16(fx + FX_FCW, (get16(env) & 0x1f7fu) | 0x40u);
+    put16(fx + FX_FCW, legal_control(get16(env)));
     set_status(fx, summarised(get16(env), get16(env + step)));
     fx[FX_FTW] = short_tags(get16(env + 2 * step));
     memset(fx + FX_POINTERS, 0, FX_MXCSR - FX_POINTERS);
@@ -207,6 +212,8 @@ static bool fxrstor(struct op *op)
     memcpy(&mxcsr, fx + FX_MXCSR, 4);
     if (mxcsr & ~MXCSR_BITS)
         return op_trap(op, VX_TRAP_PROTECTION, 13);
+    put16(fx + FX_FCW, legal_control(get16(fx + FX_FCW)));
+    put16(fx + FX_FSW, summarised(get16(fx + FX_FCW), get16(fx + FX_FSW)));
     memset(fx + FX_POINTERS, 0, FX_MXCSR - FX_POINTERS);
     memset(fx + FX_END, 0, sizeof fx - FX_END);
     vx_box_set_fxsave(op->box, fx);

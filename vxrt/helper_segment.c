@@ -41,7 +41,7 @@ bool vxi_load_segment(struct vx_box *box, struct vx_regs *regs, unsigned segment
     if (segment == SEG_SS) {
         if (selector != VXI_SELECTOR_DATA)
             return false;
-    } else if (selector > 3 && (selector & ~3) != (VXI_SELECTOR_DATA & ~3)) {
+    } else if (selector > 3 && (selector & ~3) != (VXI_SELECTOR_DATA & ~3) && (selector & ~3) != (VXI_SELECTOR_CODE & ~3)) {
         if (!has_base || tls < 0)
             return false;
         base = vxi_box_tls(box)[tls];
@@ -289,6 +289,8 @@ bool helper_segment(struct op *op)
         return far_to(op, (uint16_t)op->bits, op->operand, false);
     case VX_EVENT_FAR_CALL:
         return far_call(op, (uint16_t)op->bits, op->operand, false);
+    case VX_EVENT_FAR_CALL_16:
+        return far_call(op, (uint16_t)op->bits, op->operand, true);
     case VX_EVENT_FAR_MEMORY:
         return far_memory(op);
     default:

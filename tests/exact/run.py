@@ -1,60 +1,117 @@
 #!/usr/bin/env python3
-"""Compare random instructions under vxrun with the processor itself.
+"""Compare random instruction sequences under vxrun with the processor itself.
 
-usage: run.py BIN-DIR [--seed N] [--programs N] [--cases N] [--keep DIR]
+usage: run.py BIN-DIR [--seed N] [--programs N] [--cases N] [--keep DIR] [--coverage FILE] [--check-coverage]
 
-For each program made by generate.py: native output, output from the cache without run-time translation,
-and output without a cache must be equal. The first difference is named with its case, its bytes and
-the words that differ. Exits 0 when all agree, 1 on a difference, 77 when gcc -m32 is missing.
+Each program (program.py) has many cases: an instruction in one of its forms among others, or a block of jumps, calls and
+stack games, from random registers, flags, x87, SSE and memory. Natively, from a cache and translated at run time it must do the same:
+registers, flags, floating-point state, memory, and traps with their address and error code. Programs have
+seeds one after another; the last quarter of them writes code (block REWRITING).
+
+A difference is shrunk, shown with the state that differs, and written as a line for tests/exact/cases.txt. --coverage
+lists each row and form with its number of executions; --check-coverage fails if a form never ran.
+Exits 0 when all agree, 1 on a difference, 77 when gcc -m32 is missing or the kernel refuses its programs.
 """
 import argparse
+import collections
 import os
-import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-from generate import STATE  # noqa: E402
+import program  # noqa: E402
+import shrink  # noqa: E402
 
-WORDS = ["eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "eflags"]
-
-
-def field(offset):
-    if offset < 36:
-        return WORDS[offset // 4]
-    if offset < 36 + 128:
-        return f"xmm{(offset - 36) // 16}+{(offset - 36) % 16}"
-    if offset < 168:
-        return "x87 status"
-    if offset < 248:
-        return f"st({(offset - 168) // 10})+{(offset - 168) % 10}"
-    return f"scratch+{offset - 248}"
+SHOWN = 8 # differences
+LONG = 300 # seconds that a program may take
 
 
-def explain(source, native, ours):
-    size = STATE
-    if len(ours) != len(native):
-        print(f"  output has {len(ours)} bytes instead of {len(native)}")
-    for at in range(0, min(len(native), len(ours)), size):
-        a, b = native[at:at + size], ours[at:at + size]
-        if a == b:
-            continue
-        case = at // size
-        print(f"  case {case}:")
-        text = open(source).read()
-        start = text.index(f"\ncase{case}:")
-        print(text[start:text.index("call record", start)])
-        for o in range(0, size, 4):
-            if a[o:o + 4] != b[o:o + 4]:
-                x, y = struct.unpack("<I", a[o:o + 4])[0], struct.unpack("<I", b[o:o + 4])[0]
-                print(f"    {field(o)}: native {x:08x}, ours {y:08x}")
-        return
+class Runs:
+    """How a program is run: natively and our ways. --fault N changes result N of ours, to test this program."""
+
+    def __init__(self, bin_dir, work, fault=None):
+        self.vxc, self.vxrun = os.path.join(bin_dir, "vxc"), os.path.join(bin_dir, "vxrun")
+        self.work, self.fault = work, fault
+
+    def commands(self, base):
+        return (("cache", [self.vxrun, base + ".vxc"]), ("dynamic", [self.vxrun, "--no-cache", base]))
+
+    def compile(self, base):
+        subprocess.run([self.vxc, "compile", "-o", base + ".vxc", base], check=True)
 
 
-def run(command, **options):
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, **options)
+def run(command, seconds=10):
+    """Output of a command; a program that does not end has what it wrote by then."""
+    try:
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired as late:
+        return subprocess.CompletedProcess(command, -1, late.stdout or b"", b"does not end")
+
+
+def have_native(work):
+    """Do 32-bit programs build and run here?"""
+    try:
+        base = os.path.join(work, "none")
+        program.link([], base, work)
+        return run([base]).returncode == 0
+    except (OSError, subprocess.CalledProcessError):
+        return False
+
+
+def reached(case, result):
+    """Did the variant's instruction run (or raise the trap)?"""
+    traps, eip = result[2] & 0xFF, result[2] >> 16
+    return not traps or case.options & program.STEP or eip >= case.offset()
+
+
+def one_program(runs, supply, seed, count, counted, rewriting, alone=None):
+    """Number of cases that differ."""
+    base = os.path.join(runs.work, "exact")
+    cases = program.make_cases(supply, seed, count, rewriting, alone)
+    program.link(cases, base, runs.work, writable=rewriting)
+    native = run([base], LONG)
+    expected = program.results(native.stdout)
+    if native.returncode or len(expected) != count:
+        print(f"seed {seed}: the native run ended with {native.returncode} after case {len(expected)}")
+        return 1
+    for case, result in zip(cases, expected):
+        if case.variant is None:
+            counted[case.kind] += 1
+        elif reached(case, result):
+            counted[case.variant] += 1
+    runs.compile(base)
+    bad = set()
+    for name, command in runs.commands(base):
+        ours = run(command, LONG)
+        got = program.results(ours.stdout)
+        if runs.fault is not None and got:
+            got[runs.fault] = (0, 0, 0)
+        different = [i for i in range(count) if i >= len(got) or got[i] != expected[i]]
+        if ours.returncode or len(got) != count:
+            print(f"seed {seed}, {name}: exit {ours.returncode} after case {len(got)}: {ours.stderr.decode(errors='replace')[:300]}")
+            different = different[:1]
+        for i in sorted(set(different) - bad)[:SHOWN]:
+            print(f"seed {seed}, {name}, case {i}: DIFFERENT")
+            shrink.report(runs, cases[i], rewriting)
+        bad.update(different)
+    return len(bad)
+
+
+def print_coverage(supply, counted, file):
+    rows = {}
+    for variant in supply.variants:
+        rows.setdefault(id(variant.row), []).append(variant)
+    for forms in rows.values():
+        for variant in forms:
+            file.write(f"{counted[variant]:8} {variant.text()}\n")
+    for kind in program.blocks.BLOCKS + program.blocks.REWRITING:
+        file.write(f"{counted[kind.__name__]:8} block {kind.__name__}\n")
+    for reason, left in supply.left_out.items():
+        for row in left:
+            file.write(f"       - {row.name} {','.join(row.operands)}: {reason}\n")
 
 
 def main():
@@ -62,33 +119,43 @@ def main():
     parser.add_argument("bin")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--programs", type=int, default=4)
-    parser.add_argument("--cases", type=int, default=2500)
+    parser.add_argument("--cases", type=int, default=20000)
     parser.add_argument("--keep")
+    parser.add_argument("--coverage")
+    parser.add_argument("--check-coverage", action="store_true")
     args = parser.parse_args()
-    vxc, vxrun = os.path.join(args.bin, "vxc"), os.path.join(args.bin, "vxrun")
     work = args.keep or tempfile.mkdtemp(prefix="vx-exact-")
     os.makedirs(work, exist_ok=True)
-    if run(["gcc", "-m32", "-nostdlib", "-static", "-x", "c", "/dev/null", "-r", "-o", "/dev/null"]).returncode:
-        print("skipped: gcc -m32 does not work here")
+    if not have_native(work):
+        print("skipped: programs made by gcc -m32 do not build or do not run here")
         return 77
-    for seed in range(args.seed, args.seed + args.programs):
-        base = os.path.join(work, f"exact{seed}")
-        source, program, cache = base + ".s", base, base + ".vxc"
-        with open(source, "w") as out:
-            subprocess.run([sys.executable, os.path.join(HERE, "generate.py"), str(seed), str(args.cases)],
-                           stdout=out, check=True)
-        subprocess.run(["gcc", "-m32", "-nostdlib", "-static", "-no-pie", "-x", "assembler", source, "-o", program],
-                       check=True)
-        native = run([program])
-        subprocess.run([vxc, "compile", "-o", cache, program], check=True)
-        for name, command in (("cache", [vxrun, "--no-dynamic", cache]), ("dynamic", [vxrun, "--no-cache", program])):
-            ours = run(command)
-            if ours.stdout != native.stdout or ours.returncode != native.returncode:
-                print(f"seed {seed}, {name}: DIFFERENT (exit {native.returncode}, ours {ours.returncode}) {ours.stderr.decode()}")
-                explain(source, native.stdout, ours.stdout)
-                return 1
-        print(f"seed {seed}: {args.cases} cases equal")
-    return 0
+    runs = Runs(args.bin, work)
+    supply = program.Supply(program.host_features(), program.GUEST)
+    counted = collections.Counter()
+    started, bad = time.monotonic(), 0
+    for n in range(args.programs):
+        seed = args.seed + n
+        rewriting = n % 4 == 3
+        bad += one_program(runs, supply, seed, args.cases // (4 if rewriting else 1), counted, rewriting)
+    missed = [v for v in supply.variants if not counted[v]]
+    if args.check_coverage and missed: # their turn did not come, or something before them trapped
+        bad += one_program(runs, supply, args.seed, 2 * len(missed), counted, False, missed)
+    total = sum(counted.values())
+    seconds = time.monotonic() - started
+    missed = [v for v in supply.variants if not counted[v]]
+    print(f"seeds {args.seed} to {args.seed + args.programs - 1}: {args.programs} programs, {total} sequences executed in {seconds:.0f} s "
+          f"({total / seconds:.0f}/s), {bad} differ")
+    print(f"{len(supply.variants) - len(missed)} of {len(supply.variants)} forms of "
+          f"{len({id(v.row) for v in supply.variants})} rows executed; without an oracle here: "
+          + "; ".join(f"{', '.join(sorted({r.name for r in rows}))} ({reason})" for reason, rows in supply.left_out.items()))
+    if args.coverage:
+        with open(args.coverage, "w", encoding="ascii") as out:
+            print_coverage(supply, counted, out)
+    if args.check_coverage and missed:
+        for variant in missed[:20]:
+            print("never executed:", variant.text())
+        bad += 1
+    return bad != 0
 
 
 if __name__ == "__main__":

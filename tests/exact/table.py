@@ -4,8 +4,8 @@ import re
 import subprocess
 
 TABLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "vxc", "translate", "optable.h")
-MACRO = "#define R(map, prefix, op, form, name, operands, access, klass, ...) " \
-        "@ map | prefix | op | form | name | operands | access | klass ;\n"
+MACRO = "#define R(map, prefix, op, form, name, operands, access, klass, fr, fw, cpu) " \
+        "@ map | prefix | op | form | name | operands | access | klass | cpu ;\n"
 
 
 class Row:
@@ -16,6 +16,7 @@ class Row:
         self.prefix, self.form = fields[1], fields[3].replace(" ", "")
         text = ["".join(re.findall(r'"([^"]*)"', field)) for field in fields[4:7]]
         self.name, self.access, self.klass = text[0], text[2], fields[7]
+        self.cpu = re.sub(r"VXT?_CPU_", "", fields[8]) # names of features, or 0
         self.operands = text[1].split(",") if text[1] else []
 
     def is_memory(self):
@@ -33,7 +34,7 @@ class Row:
 
     def digit(self):
         """ModRM.reg, or None where it names a register."""
-        found = re.match(r"DM?\((\d)\)", self.form)
+        found = re.match(r"D[MR]?\((\d)\)", self.form)
         return int(found.group(1)) if found else None
 
     def is_sized(self):

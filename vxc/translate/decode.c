@@ -383,6 +383,8 @@ static void finish(struct vxt_insn *insn, const struct prefixes *p)
     default:
         break;
     }
+    if (is_mov_control(insn) && (insn->reg == 1 || insn->reg > 4))
+        insn->klass = VXT_UD; /* cr1, cr5-7 */
     if (p->has_lock) {
         if (insn->klass == VXT_PASS && is_lockable(insn))
             insn->lock = true;

@@ -393,7 +393,7 @@ static void lower_thunk(struct vxt_lower *l, const struct vxt_rec *rec, const st
 
 static void lower_call(struct vxt_lower *l, const struct vxt_rec *rec, const struct vxt_insn *insn)
 {
-    if (rec->mark & MARK_THUNK) {
+    if (rec->mark & MARK_THUNK && !l->program->input->single) {
         lower_thunk(l, rec, insn);
         return;
     }
@@ -615,7 +615,7 @@ static void lower_event(struct vxt_lower *l, const struct vxt_insn *insn)
     case VXT_LSL: event_rm(l, insn, VX_EVENT_LAR_LSL, reg | 8); break;
     case VXT_VERR: event_rm(l, insn, VX_EVENT_VERR_VERW, 0); break;
     case VXT_VERW: event_rm(l, insn, VX_EVENT_VERR_VERW, 8); break;
-    case VXT_FAR_CALL: event_value(l, insn, VX_EVENT_FAR_CALL, insn->imm2, insn->imm); break;
+    case VXT_FAR_CALL: event_value(l, insn, insn->osize16 ? VX_EVENT_FAR_CALL_16 : VX_EVENT_FAR_CALL, insn->imm2, insn->imm); break;
     case VXT_FAR_JMP: event_value(l, insn, VX_EVENT_FAR_JUMP, insn->imm2, insn->imm); break;
     case VXT_FAR_RET:
         event_value(l, insn, VX_EVENT_FAR_RET, o16, (insn->imm & 0xffff) | (insn->imm2 & 1) << 16);
