@@ -211,6 +211,8 @@ class Encoder:
                 rm = EAX
             if reg == ESP and digit is None and self.bits(2):
                 reg = EDX
+            if row.name in CLEARED:
+                rm &= 3
             modrm = bytes([0xC0 | reg << 3 | rm])
         elif memory:
             if reg == ESP and digit is None and self.bits(2):

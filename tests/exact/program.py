@@ -1,6 +1,7 @@
 """Programs of many cases for runner.c: made from a seed, linked, and run natively or under vxrun."""
 import os
 import random
+import re
 import struct
 import subprocess
 
@@ -41,6 +42,8 @@ class Supply:
             needs = features(row)
             if row.name in forms.NO_ORACLE:
                 reason = forms.NO_ORACLE[row.name]
+            elif row.klass == "UD":
+                reason = "#UD here; another instruction on some processors"
             elif not needs <= guest:
                 reason = "not in the virtual CPU: " + ", ".join(sorted(needs - guest))
             elif not needs <= host:
@@ -50,15 +53,15 @@ class Supply:
                 continue
             self.left_out.setdefault(reason, []).append(row)
         quiet = ("PASS", "INC_R", "DEC_R", "PUSH_R", "POP_R", "PUSH_I", "LEA", "MOV_MOFFS", "PUSH_E", "POP_E", "NOP_E", "STRING", "SALC")
-        self.calm = [v for v in self.variants if v.row.klass in quiet and "illegal" not in v.how and "edge" not in v.how and
+        self.calm = [v for v in self.variants if v.row.klass in quiet and v.row.name not in forms.CLEARED and "illegal" not in v.how and "edge" not in v.how and
                      v.how not in ("a16", "a16 o16", "es a16")]
 
 
 def features(row):
     """Features of a row, as /proc/cpuinfo names them."""
-    if row.cpu == "0": # the default virtual CPU never has these two
-        return {row.name} & {"rdtscp", "xgetbv"}
-    other = {"SSE3": "pni", "SSE41": "sse4_1", "SSE42": "sse4_2", "PCLMUL": "pclmulqdq", "LZCNT": "abm", "SHA": "sha_ni"}
+    if row.cpu == "0":
+        return set()
+    other = {"SSE3": "pni", "SSE41": "sse4_1", "SSE42": "sse4_2", "PCLMUL": "pclmulqdq", "LZCNT": "abm", "SHA": "sha_ni", "PCLMULQDQ": "pclmulqdq"}
     return {other.get(name.strip(), name.strip().lower()) for name in row.cpu.strip("()").split("|")}
 
 
@@ -70,7 +73,18 @@ def host_features():
     return set()
 
 
-GUEST = {"pni", "ssse3", "sse4_1", "sse4_2", "popcnt", "tsc"}   # of the default virtual CPU
+NAMES = {"sse3": "pni", "sse4.1": "sse4_1", "sse4.2": "sse4_2", "lzcnt": "abm", "sha": "sha_ni"} # ours, as /proc/cpuinfo has them
+DEFAULT = {"pni", "ssse3", "sse4_1", "sse4_2", "popcnt", "tsc"}
+
+
+def guest_features(text):
+    """Features of a virtual CPU, from the text that vxc info shows: a model and what is added to it or taken away."""
+    model, *rest = re.split("(?=[+-])", text)
+    found = set(DEFAULT) if model == "sse4.2" else {"tsc"} if model == "i686-sse2" else host_features()
+    for change in rest:
+        name = NAMES.get(change[1:], change[1:])
+        (found.add if change[0] == "+" else found.discard)(name)
+    return found
 
 
 def moves_stack(code):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compare random instruction sequences under vxrun with the processor itself.
 
-usage: run.py BIN-DIR [--seed N] [--programs N] [--cases N] [--keep DIR] [--coverage FILE] [--check-coverage]
+usage: run.py BIN-DIR [--seed N] [--programs N] [--cases N] [--keep DIR] [--coverage FILE] [--check-coverage] [--cpu NAME]
 
 Each program (program.py) has many cases: an instruction in one of its forms among others, or a block of jumps, calls and
 stack games, from random registers, flags, x87, SSE and memory. Natively, from a cache and translated at run time it must do the same:
@@ -15,6 +15,7 @@ Exits 0 when all agree, 1 on a difference, 77 when gcc -m32 is missing or the ke
 import argparse
 import collections
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -32,15 +33,23 @@ LONG = 300 # seconds that a program may take
 class Runs:
     """How a program is run: natively and our ways. --fault N changes result N of ours, to test this program."""
 
-    def __init__(self, bin_dir, work, fault=None):
+    def __init__(self, bin_dir, work, cpu, fault=None):
         self.vxc, self.vxrun = os.path.join(bin_dir, "vxc"), os.path.join(bin_dir, "vxrun")
-        self.work, self.fault = work, fault
+        self.work, self.cpu, self.fault = work, cpu, fault
 
     def commands(self, base):
-        return (("cache", [self.vxrun, base + ".vxc"]), ("dynamic", [self.vxrun, "--no-cache", base]))
+        run_it = [self.vxrun, "--cpu", self.cpu]
+        return (("cache", [*run_it, base + ".vxc"]), ("dynamic", [*run_it, "--no-cache", base]))
 
     def compile(self, base):
-        subprocess.run([self.vxc, "compile", "-o", base + ".vxc", base], check=True)
+        subprocess.run([self.vxc, "compile", "--cpu", self.cpu, "-o", base + ".vxc", base], check=True)
+
+    def virtual_cpu(self):
+        """What --cpu stands for here: sse4.2+lzcnt..."""
+        base = os.path.join(self.work, "none")
+        self.compile(base)
+        text = subprocess.run([self.vxc, "info", base + ".vxc"], stdout=subprocess.PIPE, check=True, text=True).stdout
+        return re.search(r"virtual cpu +(\S+)", text).group(1)
 
 
 def run(command, seconds=10):
@@ -122,6 +131,7 @@ def main():
     parser.add_argument("--cases", type=int, default=20000)
     parser.add_argument("--keep")
     parser.add_argument("--coverage")
+    parser.add_argument("--cpu", default="sse4.2", choices=("sse4.2", "host"))
     parser.add_argument("--check-coverage", action="store_true")
     args = parser.parse_args()
     work = args.keep or tempfile.mkdtemp(prefix="vx-exact-")
@@ -129,8 +139,8 @@ def main():
     if not have_native(work):
         print("skipped: programs made by gcc -m32 do not build or do not run here")
         return 77
-    runs = Runs(args.bin, work)
-    supply = program.Supply(program.host_features(), program.GUEST)
+    runs = Runs(args.bin, work, args.cpu)
+    supply = program.Supply(program.host_features(), program.guest_features(runs.virtual_cpu()))
     counted = collections.Counter()
     started, bad = time.monotonic(), 0
     for n in range(args.programs):
