@@ -245,7 +245,7 @@ class Encoder:
             if row.klass == "POP_SEG":
                 before.append(b"\x68" + le(selector, 4))
             elif row.klass == "LOAD_FAR":
-                if address:
+                if address and "edge" not in variant.how:
                     before.append(store(address + (2 if variant.is_16 else 4), selector))
             elif variant.kind == "reg":
                 before.append(mov(modrm[0] & 7, self.bits(16) << 16 | selector))
