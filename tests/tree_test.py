@@ -149,6 +149,19 @@ class Linking(unittest.TestCase):
             self.assertEqual(done.stdout.decode(), expected.stdout.decode(), done.stderr.decode())
             self.assertEqual(done.returncode, 6)
 
+    def test_hostile_threads(self):
+        work = os.path.join(WORK, "race")
+        data, program = os.path.join(work, "data"), os.path.join(work, "program")
+        os.makedirs(os.path.join(data, "a"))
+        for path, text in [(os.path.join(data, "inside"), "inside"), (os.path.join(work, "secret"), "of the host")]:
+            with open(path, "w", encoding="ascii") as file:
+                file.write(text)
+        os.symlink("../secret", os.path.join(data, "link"))
+        gcc(program, "race.c", "-pthread", "-static")
+        done = run(VXRUN, "--no-cache", "--dir", "/data=" + data, program, "2")
+        self.assertEqual(done.stdout.decode(), "outside 0, opened many, calls many\n", done.stderr.decode())
+        self.assertEqual(done.returncode, 7)
+
     def test_missing_parts(self):
         tree = os.path.join(WORK, "bare")
         os.makedirs(os.path.join(tree, "bin"), exist_ok=True)

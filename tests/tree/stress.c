@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -303,6 +304,33 @@ static void memory(void)
     printf("memory %d %d %d\n", plain, spun, destroyed);
 }
 
+/* ---- futexes --------------------------------------------------------- */
+
+static int words[2];
+
+static void *wait_on_word(void *arg)
+{
+    long number = (long)arg;
+    while (*(volatile int *)&words[number] == 5)
+        syscall(SYS_futex, &words[number], 0 /* WAIT */, 5, NULL, NULL, 0);
+    return (void *)(long)words[number];
+}
+
+static void wake_op(void)
+{
+    pthread_t threads[2];
+    words[0] = words[1] = 5;
+    for (long i = 0; i < 2; i++)
+        start(&threads[i], wait_on_word, (void *)i);
+    usleep(20000);
+    /* *second += 2; wake the first, and the second as it was greater than 4 */
+    words[0] = 9;
+    int woken = (int)syscall(SYS_futex, &words[0], 5, 1, 1, &words[1], 1u << 28 | 4u << 24 | 2u << 12 | 4u);
+    printf("wake op %d %ld", woken, join(threads[0]));
+    printf(" %ld, refused %d", join(threads[1]), (int)syscall(SYS_futex, &words[0], 5, 1, 1, &words[1], 9u << 24));
+    printf(" %d\n", errno == ENOSYS);
+}
+
 /* ---- code ------------------------------------------------------------ */
 
 static unsigned char *code;
@@ -395,6 +423,7 @@ int main(int argc, char **argv)
     signals();
     cancelling();
     memory();
+    wake_op();
     writing_code();
     start(&spinner, busy, NULL);
     fflush(stdout);

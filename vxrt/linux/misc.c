@@ -100,8 +100,13 @@ int32_t vxl_sched_yield(struct vxl_proc *p, const uint32_t *a)
 int32_t vxl_sched_getaffinity(struct vxl_proc *p, const uint32_t *a)
 {
     uint32_t mask = 1;
+    cpu_set_t set;
     if (a[1] < sizeof mask || a[1] % sizeof mask)
         return -EINVAL;
+    /* as many as there are for this process, counted from 0 */
+    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    for (int i = 1; i < count && i < 32; i++)
+        mask |= 1u << i;
     return vxl_put(p, a[2], &mask, sizeof mask) ? (int32_t)sizeof mask : -EFAULT;
 }
 

@@ -7,6 +7,7 @@
 
 #include "vxrt/linux/calls.h"
 #include "vxrt/linux/threads.h"
+#include "vxrt/internal.h"
 
 #define DESC_EMPTY (ABI32_DESC_READ_EXEC_ONLY | ABI32_DESC_NOT_PRESENT)
 
@@ -149,6 +150,56 @@ static int32_t futex_wake(struct vxl_proc *p, const uint32_t *a, uint32_t value)
     return vxl_futex_wake(p, a[0], a[2], any, a[4], a[3]);
 }
 
+/* Operation in bits 28-31 (31: a shift), comparison in 24-27, its operands of 12 bits below (futex(2)). */
+static bool wake_op_value(uint32_t code, uint32_t old, uint32_t *new)
+{
+    uint32_t operand = (uint32_t)((int32_t)(code << 8) >> 20);
+    if (code >> 31)
+        operand = 1u << (operand & 31);
+    switch (code >> 28 & 7) {
+    case FUTEX_OP_SET: *new = operand; return true;
+    case FUTEX_OP_ADD: *new = old + operand; return true;
+    case FUTEX_OP_OR: *new = old | operand; return true;
+    case FUTEX_OP_ANDN: *new = old & ~operand; return true;
+    case FUTEX_OP_XOR: *new = old ^ operand; return true;
+    default: return false;
+    }
+}
+
+static bool wake_op_holds(uint32_t code, uint32_t old)
+{
+    int32_t left = (int32_t)old, right = (int32_t)(code << 20) >> 20;
+    switch (code >> 24 & 15) {
+    case FUTEX_OP_CMP_EQ: return left == right;
+    case FUTEX_OP_CMP_NE: return left != right;
+    case FUTEX_OP_CMP_LT: return left < right;
+    case FUTEX_OP_CMP_LE: return left <= right;
+    case FUTEX_OP_CMP_GT: return left > right;
+    default: return left >= right;
+    }
+}
+
+/* Change the word at a[4], wake at a[0], and at a[4] if what was there compares so. */
+static int32_t futex_wake_op(struct vxl_proc *p, const uint32_t *a)
+{
+    uint32_t code = a[5], old, expected, new;
+    if ((code >> 24 & 15) > FUTEX_OP_CMP_GE || a[4] % 4)
+        return (code >> 24 & 15) > FUTEX_OP_CMP_GE ? -ENOSYS : -EINVAL;
+    if (!vxl_get(p, a[4], &old, 4))
+        return -EFAULT;
+    do {
+        expected = old;
+        if (!wake_op_value(code, expected, &new))
+            return -ENOSYS;
+        if (!vxi_box_swap(p->box, a[4], &old, new))
+            return -EFAULT;
+    } while (old != expected);
+    int32_t woken = vxl_futex_wake(p, a[0], a[2], FUTEX_BITSET_MATCH_ANY, 0, 0);
+    if (wake_op_holds(code, old))
+        woken += vxl_futex_wake(p, a[4], a[3], FUTEX_BITSET_MATCH_ANY, 0, 0);
+    return woken;
+}
+
 static int32_t do_futex(struct vxl_proc *p, const uint32_t *a, bool is_64)
 {
     uint32_t value;
@@ -163,6 +214,8 @@ static int32_t do_futex(struct vxl_proc *p, const uint32_t *a, bool is_64)
         if (!vxl_get(p, a[0], &value, 4))
             return -EFAULT;
         return futex_wake(p, a, value);
+    case FUTEX_WAKE_OP:
+        return vxl_get(p, a[0], &value, 4) ? futex_wake_op(p, a) : -EFAULT;
     default:
         return -ENOSYS;
     }
