@@ -6,9 +6,9 @@
 # Exit status: 0 all there; 1 something is missing.
 set -eu
 
-# Build; guests (-m32); tests (clang, llvm-mc, CUnit, Zydis, Python, unshare); corpus (dpkg-deb's xz, apt's https).
+# Build; guests (-m32); tests (csmith, clang, llvm-mc, CUnit, Zydis, Python, unshare); corpus (dpkg-deb's xz, apt's https).
 packages='gcc g++ libc6-dev cmake ninja-build libxxhash-dev zlib1g-dev libseccomp-dev
-gcc-multilib g++-multilib clang llvm binutils libcunit1-dev libzydis-dev python3 xz-utils util-linux ca-certificates'
+gcc-multilib g++-multilib csmith libcsmith-dev clang llvm binutils libcunit1-dev libzydis-dev python3 xz-utils util-linux ca-certificates'
 
 if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>&1; then
     echo "deps.sh: no apt here; what is needed, by Debian's names: $packages" >&2

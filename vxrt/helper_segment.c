@@ -221,7 +221,8 @@ static bool far_call(struct op *op, uint16_t selector, uint32_t offset, bool is_
     uint32_t frame[2] = {op->regs->eip + op->length, op->regs->cs};
     uint16_t short_frame[2] = {(uint16_t)frame[0], op->regs->cs};
     uint32_t size = is_16 ? sizeof short_frame : sizeof frame;
-    if (!far_to(op, selector, offset, false) ||
+    /* cs is pushed first: its word is the one that a fault names */
+    if (!far_to(op, selector, offset, false) || !op_probe_write(op, op->regs->esp - size / 2, size / 2) ||
         !op_store(op, op->regs->esp - size, is_16 ? (const void *)short_frame : frame, size))
         return false;
     op->regs->esp -= size;

@@ -26,9 +26,9 @@ def parse(text):
     return program.Case(int(seed), [bytes.fromhex(c) for c in codes], int(options), int(flags, 0)), kind == "w", comment.strip()
 
 
-def moved(case, where):
-    """The case at program.CODE: absolute addresses inside its code are moved along."""
-    if where == program.CODE:
+def moved(case, where, to=program.CODE):
+    """The case made for `where` at another place: absolute addresses inside its code are moved along."""
+    if where == to:
         return case
     size = len(case.code())
     codes = []
@@ -37,7 +37,7 @@ def moved(case, where):
         for at in range(len(code) - 3):
             value = struct.unpack_from("<I", code, at)[0]
             if where <= value <= where + size:
-                struct.pack_into("<I", code, at, value - where + program.CODE)
+                struct.pack_into("<I", code, at, value - where + to)
         codes.append(bytes(code))
     return program.Case(case.seed, codes, case.options, case.flags)
 
@@ -79,9 +79,12 @@ def shortest(runs, case, rewriting):
             trial = with_codes(case, [*case.instructions[:at], bytes([NOP] * len(code)), *case.instructions[at + 1:]])
             if differing(runs, [trial], rewriting):
                 case, changed = trial, True
-    for trial in (with_codes(case, [c for c in case.instructions if set(c) != {NOP}]), with_codes(case, case.instructions, case.options & ~program.STEP)):
-        if trial.instructions and differing(runs, [trial], rewriting):
-            case = with_codes(trial, trial.instructions, trial.options)
+    trial = with_codes(case, [c for c in case.instructions if set(c) != {NOP}])
+    if trial.instructions and differing(runs, [trial], rewriting):
+        case = trial
+    trial = with_codes(case, case.instructions, case.options & ~program.STEP)
+    if case.options & program.STEP and differing(runs, [trial], rewriting):
+        case = trial
     while len(case.instructions) > 1 and set(case.instructions[-1]) == {NOP}:
         trial = with_codes(case, case.instructions[:-1])
         if not differing(runs, [trial], rewriting):
