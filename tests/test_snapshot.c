@@ -281,6 +281,55 @@ static void test_limits(void)
     vx_box_free(other);
 }
 
+/* Pages of a file that were never touched, with another protection than in the snapshot: they keep their bytes. */
+static void test_protection_changed(void)
+{
+    struct vx_box *box = BOX(count);
+    uint8_t bytes[4 * VX_PAGE_BYTES], seen[sizeof bytes];
+    memset(bytes, 0x5a, sizeof bytes);
+    CU_ASSERT_EQUAL(vx_box_write(box, DATA, bytes, sizeof bytes), VX_OK);
+    struct vx_snapshot *first = snapshot_of(box);
+    struct vx_box *other = box_from(first);
+    for (int i = 0; i < 2; i++) {
+        struct vx_box *one = i ? other : box;
+        CU_ASSERT_EQUAL(vx_box_protect(one, DATA, VX_PAGE_BYTES, VX_PROT_READ), VX_OK);
+        CU_ASSERT_EQUAL(vx_box_protect(one, DATA + VX_PAGE_BYTES, VX_PAGE_BYTES, VX_PROT_NONE), VX_OK);
+        struct vx_snapshot *second = snapshot_of(one);
+        struct vx_box *last = box_from(second);
+        SAME_STATE(one, last);
+        CU_ASSERT_EQUAL(vx_box_protect(last, DATA, sizeof bytes, VX_PROT_READ), VX_OK);
+        CU_ASSERT_EQUAL(vx_box_read(last, DATA, seen, sizeof seen), VX_OK);
+        CU_ASSERT_EQUAL(memcmp(seen, bytes, sizeof bytes), 0);
+        CU_ASSERT_EQUAL(vx_box_reset(one), VX_OK);
+        CU_ASSERT_EQUAL(vx_box_reset(last), VX_OK);
+        SAME_STATE(one, last);
+        vx_snapshot_close(second);
+        vx_box_free(last);
+    }
+    vx_snapshot_close(first);
+    vx_box_free(box);
+    vx_box_free(other);
+}
+
+/* Pages that the host has locked cannot be given back to the kernel. */
+static void test_locked(void)
+{
+    struct vx_box *box = BOX(count);
+    struct vx_trap trap;
+    struct vx_snapshot *snapshot = snapshot_of(box);
+    struct vx_box *twin = box_from(snapshot);
+    run_to(box, VX_TRAP_SYSCALL, &trap);
+    if (mlock(vx_box_pointer(box, DATA, DATA_BYTES, RW), DATA_BYTES) != 0)
+        fprintf(stderr, "  not tested: this user may not lock memory\n");
+    CU_ASSERT_EQUAL(vx_box_reset(box), VX_OK);
+    CU_ASSERT_EQUAL(run_to(box, VX_TRAP_SYSCALL, &trap).eax, 10);
+    CU_ASSERT_EQUAL(vx_box_reset(box), VX_OK);
+    SAME_STATE(box, twin);
+    vx_snapshot_close(snapshot);
+    vx_box_free(box);
+    vx_box_free(twin);
+}
+
 int main(void)
 {
     CU_initialize_registry();
@@ -292,6 +341,8 @@ int main(void)
     CU_add_test(suite, "code that was rewritten", test_code_rewritten);
     CU_add_test(suite, "random changes", test_random);
     CU_add_test(suite, "limits and requests", test_limits);
+    CU_add_test(suite, "protection changed", test_protection_changed);
+    CU_add_test(suite, "locked memory", test_locked);
     CU_basic_run_tests();
     unsigned failures = CU_get_number_of_failures();
     CU_cleanup_registry();

@@ -72,15 +72,19 @@ static vx_status look(struct capture *c, uint32_t page, const struct vxi_piece *
     return VX_OK;
 }
 
-/* A page that the kernel says was never written is what it was mapped from. */
+/*
+ * A page that the kernel says was never written is what it was mapped from. Where the mapping is another one than
+ * the base's, or was, the bytes say whether they are still those of the base.
+ */
 static vx_status classify(struct capture *c, uint32_t page, uint64_t entry)
 {
     const struct vx_box *box = c->box;
-    const struct vxi_piece *piece = vxi_is_changed(box, page) ? NULL : vxi_piece_at(box->base, page);
+    const struct vxi_piece *piece = vxi_piece_at(box->base, page);
+    bool has_file = piece && piece->fd >= 0, is_changed = vxi_is_changed(box, page);
     bool is_written = entry & PAGEMAP_SWAPPED || (entry & PAGEMAP_PRESENT && !(entry & PAGEMAP_OF_FILE));
-    if (is_written || (!piece && box->has_files))
+    if (is_written || (is_changed && (has_file || box->has_files)))
         return look(c, page, piece);
-    c->from[page] = piece && piece->fd >= 0 ? SAME : ZERO;
+    c->from[page] = has_file && !is_changed ? SAME : ZERO;
     return VX_OK;
 }
 

@@ -158,8 +158,8 @@ static vx_status restore(struct vx_box *box, const struct vx_snapshot *s)
     else if (was_started != (s->call_base != 0))
         vxi_clear_table(box); /* the gate comes or goes */
     for (size_t i = 0; status == VX_OK && i < s->writable_count; i++)
-        if (!discard(box, s->writable[i].first, s->writable[i].last))
-            status = VX_ERR_MEMORY;
+        if (!discard(box, s->writable[i].first, s->writable[i].last)) /* memory that the host has locked */
+            status = vxi_restore_pages(box, s, s->writable[i].first, s->writable[i].last, false);
     if (box->changes.count)
         vxi_spans_changed(box);
     for (uint32_t i = 0; status == VX_OK && i < box->changes.count; i++)
