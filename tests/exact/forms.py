@@ -22,7 +22,7 @@ NO_ORACLE = {
 # What differs from run to run, or shows the virtual CPU: executed, and the results cleared.
 CLEARED = {"cpuid", "rdtsc", "rdtscp", "rdrand", "rdseed", "rdpid"}
 FAR_BITS = ("bt", "bts", "btr", "btc")
-MODRM_OPERANDS = "EGMVWPQUNRS"
+MODRM_OPERANDS = "EGMVWPQUNRSH"
 LOCKABLE = {"add", "or", "adc", "sbb", "and", "sub", "xor", "not", "neg", "inc", "dec", "xchg", "xadd", "cmpxchg", "cmpxchg8b",
             "bts", "btr", "btc"}
 
@@ -43,12 +43,13 @@ def store(address, value):
 class Variant:
     """A form: kind is reg, mem, or none; prefixes are bytes before the opcode."""
 
-    def __init__(self, row, kind, how="", prefixes=b"", is_16=False):
-        self.row, self.kind, self.how, self.prefixes, self.is_16 = row, kind, how, prefixes, is_16
+    def __init__(self, row, kind, how="", prefixes=b"", is_16=False, length=0):
+        self.row, self.kind, self.how, self.prefixes, self.is_16, self.length = row, kind, how, prefixes, is_16, length
 
     def text(self):
         row = self.row
-        encoding = " ".join(f"{b:02x}" for b in row.encoding()) + (f" {row.form}" if row.form not in ("ANY",) else "")
+        start = ["vex" + str(row.map - 3), f"{row.opcode:02x}", row.prefix] if row.map > 3 else [f"{b:02x}" for b in row.encoding()]
+        encoding = " ".join(start) + (f" {row.form}" if row.form not in ("ANY",) else "")
         words = [row.name, ",".join(row.operands), f"({encoding})", self.kind, self.how]
         return " ".join(w for w in words if w)
 
@@ -71,9 +72,13 @@ def takes_register(row):
     return row.form.startswith(("DR", "REG")) or any(o[0] in "EWQUNR" for o in row.operands)
 
 
+def is_xsave(row):
+    return row.name.startswith(("xsave", "xrstor"))
+
+
 def takes_66(row):
     """Is 66 a plain prefix here, changing the operand size or nothing?"""
-    return row.prefix == "NP" and (row.map == 0 or row.is_sized() or row.klass not in ("PASS", "UD"))
+    return row.map < 4 and row.prefix == "NP" and (row.map == 0 or row.is_sized() or row.klass not in ("PASS", "UD"))
 
 
 def variants(row):
@@ -98,7 +103,7 @@ def variants(row):
         if takes_memory(row):
             kinds += [("mem", how, b"") for how in ("base", "index", "absolute", "stack", "edge")]
             kinds += [("mem", "fs", b"\x64"), ("mem", "fs a16", b"\x64\x67"), ("mem", "a16", b"\x67"), ("mem", "es", b"\x26"), ("mem", "ss", b"\x36")]
-            if row.klass in ("FNSAVE", "FRSTOR", "FNSTENV", "FLDENV", "FXSAVE", "FXRSTOR"): # fault_cases.py has these
+            if row.klass in ("FNSAVE", "FRSTOR", "FNSTENV", "FLDENV", "FXSAVE", "FXRSTOR") or is_xsave(row): # fault_cases.py has these
                 kinds = [k for k in kinds if "edge" not in k[1] and k[1] != "a16"]
             if row.name == "clflush": # here a nop, which needs no memory
                 kinds = [k for k in kinds if "edge" not in k[1] and k[1] != "a16"]
@@ -107,6 +112,8 @@ def variants(row):
     if row.prefix in ("NP", "NPO") and row.name != "mov cr": # some processors take lock for another register
         kinds.append((kinds[0][0], "lock, illegal", b"\xF0"))
     result = []
+    if row.map > 3:
+        return [Variant(row, kind, f"{how} L{length}".strip(), prefixes, False, length) for kind, how, prefixes in kinds for length in row.lengths()]
     for kind, how, prefixes in kinds:
         result.append(Variant(row, kind, how, prefixes))
         if takes_66(row):
@@ -139,8 +146,8 @@ class Encoder:
     def memory(self, variant, reg):
         """(instructions before, ModRM bytes, address of the operand)."""
         how = variant.how
-        wide = variant.row.klass in ("FXSAVE", "FXRSTOR", "FNSAVE", "FRSTOR")
-        address = self.address(wide)
+        wide = variant.row.klass in ("FXSAVE", "FXRSTOR", "FNSAVE", "FRSTOR") or is_xsave(variant.row)
+        address = self.address(wide) & (~63 if is_xsave(variant.row) else ~0)
         if "edge" in how:
             address = PAGE + 0x1000 - self.pick((1, 2, 3, 4, 7, 8, 15)) if self.bits(1) else PAGE - self.pick((1, 2, 4, 8, 15))
         if "a16" in how:
@@ -165,7 +172,7 @@ class Encoder:
             return [], bytes([0x05 | reg << 3]) + le(target, 4), address
         if "stack" in how:
             disp = self.pick((0, 4, 0x10, 0x40, 0x7C))
-            known = variant.row.klass in ("FXSAVE", "FNSAVE", "FNSTENV", "LOAD_FAR") # prepare() or clean() need the address
+            known = variant.row.klass in ("FXSAVE", "FNSAVE", "FNSTENV", "LOAD_FAR") or is_xsave(variant.row) # prepare() or clean() need the address
             return [mov(ESP, address - disp)] if known else [], bytes([0x44 | reg << 3, 0x24, disp]), address if known else None
         base = self.pick((EBX, EBP, ESI, EDI, EAX, ECX, EDX))
         form = self.bits(2)
@@ -223,6 +230,8 @@ class Encoder:
                 reg = EDX
             before, modrm, address = self.memory(variant, reg)
         before = self.prepare(row, variant, modrm, address) + before
+        if row.map > 3:
+            return self.vex(variant, before, modrm)
         opcode = bytes(row.encoding())
         mandatory = {"P66": 1, "PF3": 1, "PF2": 1}.get(row.prefix, 0)
         body = opcode[:mandatory] + variant.prefixes + opcode[mandatory:]
@@ -236,6 +245,32 @@ class Encoder:
                 return made
         after = self.clean(row, variant, address, modrm)
         return before + [body + modrm + tail] + after, len(before)
+
+    def vex(self, variant, before, modrm):
+        """The rest of encode for a row with VEX."""
+        row = variant.row
+        named = any(o[0] in "HB" for o in row.operands)
+        register = self.bits(3) if named else 0
+        tail = b""
+        if row.klass == "GATHER": # VSIB: three registers that differ. Where one element faults, what is left of the mask is up to the processor
+            first = self.bits(2)
+            modrm = bytes([0x04 | first << 3]) + bytes([self.bits(2) << 6 | (first + 2) << 3 | EBX])
+            register = first + 1
+            place = PAGE + 0x480
+            before = [store(place + 4 * i, self.bits(5)) for i in range(4)] + [b"\x36\x0F\x10" + bytes([0x05 | (first + 2) << 3]) + le(place, 4)]
+            if variant.length:
+                before.append(bytes([0xC4, 0xE3, 0x05 | (15 - first - 2) << 3, 0x18, 0xC0 | (first + 2) * 9, 1])) # vinsertf128
+            before.append(mov(EBX, PAGE + 0x500 - (WINDOW if "fs" in variant.how else 0)))
+        for operand in row.operands:
+            if operand[0] == "I":
+                tail += self.immediate(1)
+            elif operand[0] == "L":
+                tail += bytes([self.bits(3) << 4])
+        wide = {"VW0": 0, "VW1": 1}.get(next((w for w in row.vex if w.startswith("VW")), ""), None)
+        wide = self.bits(1) if wide is None else wide
+        length = variant.length if "VLIG" not in row.vex else self.bits(1)
+        code = variant.prefixes + bytes(row.vex_bytes(length, wide, register, self.bits(1))) + modrm + tail
+        return before + [code], len(before)
 
     def prepare(self, row, variant, modrm, address):
         """What makes it likely that the instruction does something."""
@@ -269,7 +304,7 @@ class Encoder:
         elif row.name in FAR_BITS and "a16" in variant.how and row.digit() is None:
             # past 64 KiB addresses start again, which is not done (docs/design.md)
             before.append(mov(EDX, self.bits(7)))
-        elif row.name.startswith("maskmov"): # which byte is missed first, and with what x87 state, is up to the processor
+        elif row.name.startswith(("maskmov", "vmaskmovdqu")): # which byte is missed first, and with what x87 state, is up to the processor
             before.append(mov(EDI, self.address(False)))
         elif row.klass == "BOUND" and address and "edge" not in variant.how and self.bits(1):
             before += [store(address, 0x80000000 | self.bits(8)), store(address + 4, 0x7FFFFFFF)]
@@ -348,9 +383,9 @@ class Encoder:
                 return [bytes([0x8C, 0xC3 | segment << 3]), mov(EAX, 0x63 if segment == 4 else 0x2B), bytes([0x8E, 0xC0 | segment << 3])]
         if row.name in CLEARED:
             return [mov(r, 0) for r in (EAX, ECX, EDX, EBX)] + [b"\x85\xC0"]
-        if not address or row.klass not in ("FXSAVE", "FNSAVE", "FNSTENV"):
+        if not address or (row.klass not in ("FXSAVE", "FNSAVE", "FNSTENV") and not is_xsave(row)):
             return []
-        if row.klass == "FXSAVE":
+        if row.klass == "FXSAVE" or is_xsave(row):
             offsets = (4, 8, 12, 16, 20, 28)
         else:
             offsets = (6, 10) if variant.is_16 else (12, 16, 20, 24)

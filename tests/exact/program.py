@@ -38,6 +38,7 @@ class Supply:
 
     def __init__(self, host, guest):
         self.variants, self.left_out = [], {}
+        self.has_avx = "avx" in host & guest
         for row in table.rows():
             needs = features(row)
             if row.name in forms.NO_ORACLE:

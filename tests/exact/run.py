@@ -35,7 +35,7 @@ class Runs:
 
     def __init__(self, bin_dir, work, cpu, fault=None):
         self.vxc, self.vxrun = os.path.join(bin_dir, "vxc"), os.path.join(bin_dir, "vxrun")
-        self.work, self.cpu, self.fault = work, cpu, fault
+        self.work, self.cpu, self.fault, self.has_avx = work, cpu, fault, False
 
     def commands(self, base):
         run_it = [self.vxrun, "--cpu", self.cpu]
@@ -80,7 +80,7 @@ def one_program(runs, supply, seed, count, counted, rewriting, alone=None):
     """Number of cases that differ."""
     base = os.path.join(runs.work, "exact")
     cases = program.make_cases(supply, seed, count, rewriting, alone)
-    program.link(cases, base, runs.work, writable=rewriting)
+    program.link(cases, base, runs.work, supply.has_avx, writable=rewriting)
     native = run([base], LONG)
     expected = program.results(native.stdout)
     if native.returncode or len(expected) != count:
@@ -139,6 +139,7 @@ def main():
         return 77
     runs = Runs(args.bin, work, args.cpu)
     supply = program.Supply(program.host_features(), program.guest_features(runs.virtual_cpu()))
+    runs.has_avx = supply.has_avx
     counted = collections.Counter()
     started, bad = time.monotonic(), 0
     for n in range(args.programs):

@@ -255,7 +255,9 @@ struct fpstate {
     u8 st[80];
     u16 status_word, magic;
     u32 env[6], mxcsr, reserved;
-    u8 fx_st[128], xmm[128], more[160], software[48], xsave_header[64], high[128];
+    u8 fx_st[128], xmm[128], more[176];
+    u32 software[12], xsave_header[16]; /* header: components that are not in their initial state, ... */
+    u8 high[128];
 };
 
 struct context {
@@ -268,6 +270,8 @@ struct ucontext {
     u32 flags, link, stack[3];
     struct context c;
 };
+
+#define XSTATE_MAGIC 0x46505853u
 
 static struct record record;
 
@@ -294,6 +298,11 @@ static void handler(int signal, const u32 *info, struct ucontext *uc)
     record.mxcsr = c->fp->mxcsr;
     copy(record.st, c->fp->st, sizeof record.st);
     copy(record.xmm, c->fp->xmm, sizeof record.xmm);
+    if (table.has_avx) {
+        const struct fpstate *fp = c->fp;
+        static const u8 none[sizeof record.high];
+        copy(record.high, fp->software[0] == XSTATE_MAGIC && fp->xsave_header[0] & 4 ? fp->high : none, sizeof record.high);
+    }
     put(&record);
     traps++;
     result.info = (traps < 255 ? traps : 255) | (c->trapno & 0xff) << 8 | (c->eip - current->code) << 16;
@@ -387,6 +396,9 @@ void start(u32 argc, char **argv)
     call(SYS_exit, 0, 0, 0, 0);
 }
 
+#define HIGH(n) "  vinsertf128 $1, in_high+16*" #n ", %ymm" #n ", %ymm" #n "\n"
+#define TAKE(n) "  vextractf128 $1, %ymm" #n ", out_high+16*" #n "\n"
+
 /* esp is set last and may be anything afterwards; `finish` uses no stack until it has its own again. */
 __asm__(".text\n"
         ".globl _start, enter_case\n"
@@ -407,6 +419,10 @@ __asm__(".text\n"
         "  movw %gs, saved_gs\n"
         "  movw %fs, saved_fs\n"
         "  fxrstor in_fx\n"
+        "  cmpb $0, use_high\n"
+        "  je 1f\n"
+        HIGH(0) HIGH(1) HIGH(2) HIGH(3) HIGH(4) HIGH(5) HIGH(6) HIGH(7)
+        "1:\n"
         "  pushl in_flags\n"
         "  movl in_regs, %eax\n"
         "  movl in_regs+4, %ecx\n"
@@ -444,6 +460,10 @@ __asm__(".text\n"
         "  movl %esi, out_regs+24\n"
         "  movl %edi, out_regs+28\n"
         "  fxsave out_fx\n"
+        "  cmpb $0, use_high\n"
+        "  je 1f\n"
+        TAKE(0) TAKE(1) TAKE(2) TAKE(3) TAKE(4) TAKE(5) TAKE(6) TAKE(7)
+        "1:\n"
         "  fninit\n"
         "  popal\n"
         "  ret\n"

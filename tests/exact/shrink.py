@@ -46,7 +46,7 @@ def outputs(runs, cases, rewriting, name="shrink"):
     """Native results and those of the ways we run, of a program of these cases."""
     import run # the program that uses this module
     base = os.path.join(runs.work, name)
-    program.link(cases, base, runs.work, writable=rewriting)
+    program.link(cases, base, runs.work, runs.has_avx, writable=rewriting)
     runs.compile(base)
     native = program.results(run.run([base], 3).stdout)
     ours = []
@@ -136,7 +136,7 @@ def report(runs, case, rewriting):
     before = line(small, rewriting)
     small = shortest(runs, small, rewriting)
     base = os.path.join(runs.work, "shrink")
-    program.link([small], base, runs.work, writable=rewriting)
+    program.link([small], base, runs.work, runs.has_avx, writable=rewriting)
     runs.compile(base)
     text = line(small, rewriting)
     what = case.variant.text() if case.variant else re.sub("^", "block ", case.kind) if case.kind else ""
