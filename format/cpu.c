@@ -6,6 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SSE42_SETS (VX_CPU_SSE3 | VX_CPU_SSSE3 | VX_CPU_SSE41 | VX_CPU_SSE42)
+
+/* x86-64 processors of 2013: what compilers mean by -march=haswell, without its random numbers. */
+#define AVX2_CPU                                                                                                \
+    (VX_CPU_DEFAULT | VX_CPU_LZCNT | VX_CPU_BMI1 | VX_CPU_BMI2 | VX_CPU_MOVBE | VX_CPU_AES | VX_CPU_PCLMULQDQ | \
+     VX_CPU_AVX | VX_CPU_AVX2 | VX_CPU_FMA | VX_CPU_F16C | VX_CPU_RDTSCP)
+
 /* `needs`: with all that those need in turn. */
 static const struct { const char *name; uint32_t bit, needs; } features[] = {
     { "sse3", VX_CPU_SSE3, 0 },
@@ -14,6 +21,8 @@ static const struct { const char *name; uint32_t bit, needs; } features[] = {
     { "sse4.2", VX_CPU_SSE42, VX_CPU_SSE3 | VX_CPU_SSSE3 | VX_CPU_SSE41 },
     { "popcnt", VX_CPU_POPCNT, 0 },
     { "lzcnt", VX_CPU_LZCNT, 0 },
+    { "bmi1", VX_CPU_BMI1, 0 },
+    { "bmi2", VX_CPU_BMI2, 0 },
     { "movbe", VX_CPU_MOVBE, 0 },
     { "aes", VX_CPU_AES, 0 },
     { "pclmulqdq", VX_CPU_PCLMULQDQ, 0 },
@@ -22,6 +31,10 @@ static const struct { const char *name; uint32_t bit, needs; } features[] = {
     { "rdrand", VX_CPU_RDRAND, 0 },
     { "rdseed", VX_CPU_RDSEED, 0 },
     { "tsc", VX_CPU_TSC, 0 },
+    { "avx", VX_CPU_AVX, SSE42_SETS },
+    { "avx2", VX_CPU_AVX2, VX_CPU_AVX | SSE42_SETS },
+    { "fma", VX_CPU_FMA, VX_CPU_AVX | SSE42_SETS },
+    { "f16c", VX_CPU_F16C, VX_CPU_AVX | SSE42_SETS },
     { "rdtscp", VX_CPU_RDTSCP, VX_CPU_TSC },
 };
 #define FEATURE_COUNT (sizeof features / sizeof *features)
@@ -29,6 +42,7 @@ static const struct { const char *name; uint32_t bit, needs; } features[] = {
 static const struct { const char *name; uint32_t cpu; } models[] = {
     { "i686-sse2", VX_CPU_I686_SSE2 },
     { "sse4.2", VX_CPU_DEFAULT },
+    { "avx2", AVX2_CPU },
 };
 #define MODEL_COUNT (sizeof models / sizeof *models)
 
@@ -84,6 +98,17 @@ bool vxf_cpu_parse(const char *name, uint32_t machine, uint32_t *cpu)
     }
     *cpu = set;
     return true;
+}
+
+bool vxf_cpu_is_valid(uint32_t cpu)
+{
+    uint32_t needs = VX_CPU_I686, known = VX_CPU_I686;
+    for (size_t i = 0; i < FEATURE_COUNT; i++) {
+        known |= features[i].bit;
+        if (cpu & features[i].bit)
+            needs |= features[i].needs;
+    }
+    return !(needs & ~cpu) && !(cpu & ~known);
 }
 
 static size_t count_bits(uint32_t bits)

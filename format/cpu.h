@@ -45,12 +45,15 @@ enum vx_cpu {
 #define VXF_CPU_TEXT_BYTES 256
 
 /*
- * The set that a name stands for: i686-sse2, sse4.2 (the default) or host, each followed by any number of
- * +FEATURE and -FEATURE, for example "sse4.2+aes-tsc". machine: features of this machine (vxv_cpu_of_this_machine),
- * for "host". A feature brings with it what it needs (ssse3 needs sse3), and takes with it what needs it. False: not such a
+ * The set that a name stands for: i686-sse2, sse4.2 (the default), avx2 or host, each followed by any number of
+ * +FEATURE and -FEATURE, for example "avx2+rdrand-tsc". machine: features of this machine (vxv_cpu_of_this_machine),
+ * for "host". A feature brings with it what it needs (avx2 needs avx), and takes with it what needs it. False: not such a
  * name. Thread-safe.
  */
 bool vxf_cpu_parse(const char *name, uint32_t machine, uint32_t *cpu);
+
+/* Is it a set of known bits, with what each of them needs? Only such sets have names. */
+bool vxf_cpu_is_valid(uint32_t cpu);
 
 /* The shortest such name, for messages; text has VXF_CPU_TEXT_BYTES. Never fails: unknown bits are left out. */
 void vxf_cpu_text(uint32_t cpu, char *text);

@@ -165,6 +165,11 @@ enum vx_event {
     VX_EVENT_FAR_RET,      /* r10d = imm16 | iret << 16; o16 */
     VX_EVENT_FAR_MEMORY,   /* far jmp or call through memory: EA; operand bit 0 = call, o16 */
     VX_EVENT_FAR_CALL_16,  /* as FAR_CALL, with two 16-bit words on the stack */
+    VX_EVENT_GATHER,       /* EA of index 0; operand bits 0-2 destination, 3-5 mask, 6-8 indices, 9-10 scale,
+                              11 = 64-bit indices, 12 = 64-bit elements, 13 = ymm */
+    VX_EVENT_XSAVE,        /* EA; operand bits 0-1: 0 xsave, 1 xsaveopt, 2 xsavec */
+    VX_EVENT_XRSTOR,       /* EA */
+    VX_EVENT_LAST = VX_EVENT_XRSTOR,
 };
 
 #endif

@@ -17,6 +17,16 @@ enum { NP, P66, PF3, PF2, NPO };
 #define MEM 0x10
 #define REG 0x20
 #define X(b) (0x100 | (b) << 16)
+#define VL0 0x200
+#define VL1 0x400
+#define VL (VL0 | VL1)
+#define VLIG (VL | 0x2000)
+#define VW0 0x800
+#define VW1 0x1000
+#define VWIG (VW0 | VW1)
+#define IS_VEX(row) ((row)->map >= 4)
+/* Do the rows' L and W exclude each other? */
+#define IS_APART(a, b) (IS_VEX(a) && (!((a)->form & (b)->form & VL) || !((a)->form & (b)->form & VWIG)))
 
 struct row {
     uint8_t map, prefix, opcode;
@@ -38,7 +48,7 @@ static bool is_known_operand(const char *operand, size_t length)
 {
     static const char *const known[] = {
         "Eb", "Ew", "Ed", "Ev", "Gb", "Gw", "Gd", "Gv", "M",  "Vx", "Wx",  "Ux",  "Pq", "Qq", "Nq", "Sw",
-        "Rv", "Zb", "Zv", "Ib", "Iw", "Iz", "Ibs", "Jb", "Jz", "Ob", "Ov", "Ap", "AL", "CL", "eAX",
+        "Hx", "Bd", "Lx", "Rv", "Zb", "Zv", "Ib", "Iw", "Iz", "Ibs", "Jb", "Jz", "Ob", "Ov", "Ap", "AL", "CL", "eAX",
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strlen(known[i]) == length && !memcmp(known[i], operand, length))
@@ -70,7 +80,8 @@ static void no_twins(void)
         for (size_t j = i + 1; j < ROW_COUNT; j++) {
             const struct row *a = &rows[i], *b = &rows[j];
             bool same_prefix = a->prefix % 4 == b->prefix % 4; /* NPO stands with NP */
-            if (a->map == b->map && same_prefix && a->opcode == b->opcode && a->form == b->form) {
+            uint32_t form = (a->form ^ b->form) & ~(VLIG | VWIG);
+            if (a->map == b->map && same_prefix && a->opcode == b->opcode && !form && !IS_APART(a, b)) {
                 printf("%s and %s ", a->name, b->name);
                 CU_FAIL("the same encoding twice");
             }
@@ -82,7 +93,8 @@ static bool is_taken(const struct row *row, uint8_t modrm)
 {
     for (size_t i = 0; i < ROW_COUNT; i++) {
         const struct row *other = &rows[i];
-        if (other == row || other->map != row->map || other->opcode != row->opcode || other->prefix % 4 != row->prefix % 4)
+        if (other == row || other->map != row->map || other->opcode != row->opcode || other->prefix % 4 != row->prefix % 4 ||
+            IS_APART(other, row))
             continue;
         bool takes = other->form & 0x100 ? other->form >> 16 == modrm
                                          : (other->form & 0xf) == D(modrm >> 3 & 7u) &&
@@ -119,16 +131,26 @@ static void reachable(void)
         uint8_t code[16], *at = code;
         memset(code, 1, sizeof code);
         int modrm = modrm_for(row);
-        if (prefix_byte[row->prefix])
+        if (IS_VEX(row)) {
+            bool has_vvvv = strchr(row->operands, 'H') || strchr(row->operands, 'B');
+            *at++ = 0xc4;
+            *at++ = (uint8_t)(0xe0 | (row->map - 3));
+            *at++ = (uint8_t)((row->form & VW0 ? 0 : 0x80) | (has_vvvv ? 0x50 : 0x78) | (row->form & VL0 ? 0 : 4) |
+                              "\0\1\2\3"[row->prefix % 4]);
+        } else if (prefix_byte[row->prefix])
             *at++ = prefix_byte[row->prefix];
-        if (row->map)
+        if (row->map && !IS_VEX(row))
             *at++ = 0x0f;
-        if (row->map > 1)
+        if (row->map > 1 && !IS_VEX(row))
             *at++ = row->map == 2 ? 0x38 : 0x3a;
         *at++ = row->opcode;
         *at = (uint8_t)(modrm < 0 ? 1 : modrm);
         if (row->klass == VXT_MOV_FROM_SEG || row->klass == VXT_MOV_TO_SEG)
             *at = 0xd8; /* ds */
+        if (row->klass == VXT_GATHER) { /* xmm1, xmm5, xmm0 */
+            at[0] = 0x0c;
+            at[1] = 0x03;
+        }
         struct vxt_insn insn;
         vxt_decode_cpu(VX_CPU_ALL, code, 15, 0x1000, &insn);
         bool is_found = insn.klass == row->klass && insn.flags_read == row->flags_read &&

@@ -8,8 +8,10 @@
 #if __has_include(<sys/platform/x86.h>)
 #include <sys/platform/x86.h>
 #define HAS(glibc_name, gcc_name) CPU_FEATURE_PRESENT(glibc_name)
+#define USABLE(glibc_name, gcc_name) CPU_FEATURE_ACTIVE(glibc_name) /* the kernel, too */
 #else
 #define HAS(glibc_name, gcc_name) __builtin_cpu_supports(gcc_name)
+#define USABLE(glibc_name, gcc_name) __builtin_cpu_supports(gcc_name)
 #endif
 
 uint32_t vxv_cpu_of_this_machine(void)
@@ -22,5 +24,7 @@ uint32_t vxv_cpu_of_this_machine(void)
            (HAS(MOVBE, "movbe") ? VXV_CPU_MOVBE : 0u) | (HAS(AES, "aes") ? VXV_CPU_AES : 0u) |
            (HAS(PCLMULQDQ, "pclmul") ? VXV_CPU_PCLMULQDQ : 0u) | (HAS(SHA, "sha") ? VXV_CPU_SHA : 0u) |
            (HAS(ADX, "adx") ? VXV_CPU_ADX : 0u) | (HAS(RDRAND, "rdrnd") ? VXV_CPU_RDRAND : 0u) |
-           (HAS(RDSEED, "rdseed") ? VXV_CPU_RDSEED : 0u) | VXV_CPU_TSC;
+           (HAS(RDSEED, "rdseed") ? VXV_CPU_RDSEED : 0u) | (USABLE(AVX, "avx") ? VXV_CPU_AVX : 0u) |
+           (USABLE(AVX2, "avx2") ? VXV_CPU_AVX2 : 0u) | (USABLE(FMA, "fma") ? VXV_CPU_FMA : 0u) |
+           (USABLE(F16C, "f16c") ? VXV_CPU_F16C : 0u) | VXV_CPU_TSC;
 }

@@ -15,6 +15,7 @@
 #include "format/sandbox.h"
 #include "verifier/rules.h"
 #include "verifier/table.h"
+#include "verifier/verifier.h"
 
 /* Bytes that decode() may look at, whatever the instruction. */
 #define LOOK_AHEAD 16u
@@ -193,13 +194,79 @@ static inline __attribute__((always_inline)) struct insn judge(uint64_t bytes, s
     return (struct insn){VXV_OK, form, n};
 }
 
-/* Prefixes other than 65 67, and the context operands, which name r15. `plain` is the verdict without them. */
+/* Something with VEX was asked for that the row does not grant: which rule is that? */
+static inline enum vxv_rule why_vex_refused(uint32_t refused, uint32_t form)
+{
+    if (refused & (VXV_VEX_W0 | VXV_VEX_W1))
+        return VXV_UNLISTED;
+    return form & VXV_VEX_G ? VXV_RESERVED : VXV_REX;
+}
+
+/*
+ * C4 or C5 behind the prefixes x, which are none or 65 67. Both forms are accepted where both can say it; every field of
+ * them must be as the row has it.
+ */
+static __attribute__((noinline)) struct insn vex(const uint8_t *p, struct prefixes x)
+{
+    uint32_t n = x.length, last = p[n + 1], map = 1, rxb = (last ^ 0x80) >> 5 & 4, asked = VXV_VEX_W0;
+    uint32_t form, ask, modrm, vvvv, l, tail;
+
+    if (p[n++] == 0xc4) {
+        map = last & 31;
+        rxb = ~last >> 5 & 7;
+        last = p[++n];
+        asked = last & 0x80 ? VXV_VEX_W1 : VXV_VEX_W0;
+    }
+    l = last >> 2 & 1;
+    vvvv = ~last >> 3 & 15;
+    if (map == 0 || map > 3)
+        return refuse(VXV_UNLISTED, n + 1);
+    form = vxv_vex_forms[map - 1][last & 3][l][p[n + 1]];
+    modrm = p[n + 2];
+    n += 2;
+    ask = VXV_REGISTER_FORM | (rxb ? VXV_REX_UNUSED : 0);
+    if (form & VXV_MODRM) {
+        if (form & VXV_GROUP)
+            form = vxv_vex_groups[VXV_FORM_GROUP(form)][l][modrm >> 3 & 7];
+        ask = vxv_modrm[rxb << 8 | modrm];
+        tail = n + 1;
+        n += ask >> 16;
+        if (ask & VXV_HAS_SIB)
+            ask |= read_sib(p[tail], modrm >> 6, rxb, &n);
+    }
+    n += form / VXV_IMM1 & 1;
+    if (form & VXV_VEX_NONE)
+        asked |= vvvv == 0 ? VXV_VEX_NONE : VXV_VEX_X;
+    else if (form & VXV_VEX_X)
+        asked |= vvvv < (form & VXV_VEX_M_NONE && ask & VXV_MEMORY_FORM ? 1 : 8) ? VXV_VEX_X : VXV_VEX_G;
+    else
+        asked |= VXV_RESERVED_REGISTERS >> vvvv & 1 ? VXV_VEX_X : VXV_VEX_G;
+
+    /* The rules. */
+    if (form == 0)
+        return refuse(VXV_UNLISTED, n);
+    if (x.segment != (ask & VXV_MEMORY_FORM))
+        return refuse(VXV_MEMORY, n);
+    if (asked & ~form)
+        return refuse(why_vex_refused(asked & ~form, form), n);
+    if (ask & VXV_ASK_MASK & ~form)
+        return refuse(why_refused(ask & ~form), n);
+    if ((form & VXV_VEX_IMM_X) && (p[n - 1] & 0x80))
+        return refuse(VXV_REX, n);
+    if ((form & VXV_VEX_R_AVX2) && (ask & VXV_REGISTER_FORM))
+        form = (form & ~(31u << 24)) | (uint32_t)__builtin_ffs(VXV_CPU_AVX2) << 24;
+    return (struct insn){VXV_OK, VXV_REGISTER_FORM | (form & ~0x00ffffffu), n};
+}
+
+/* Prefixes other than 65 67, VEX, and the context operands, which name r15. `plain` is the verdict without them. */
 static __attribute__((noinline)) struct insn less_frequent(const uint8_t *p, struct prefixes x, struct insn plain)
 {
     uint64_t bytes;
 
     if (p[0] == 0x65 && p[1] != 0x67)
         return refuse(VXV_MEMORY, 2);
+    if ((p[x.length] & 0xfe) == 0xc4)
+        return vex(p, x);
     if (is_legacy_prefix(p[x.length])) {
         more_prefixes(p, &x);
         memcpy(&bytes, p + x.length, sizeof bytes);

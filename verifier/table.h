@@ -45,6 +45,24 @@ enum vxv_form {
     VXV_ADDR32 = 1u << 23,   /* carries 67 alone (jecxz) */
 };
 
+/* Bits of a row with VEX that mean something else than above. The form that leaves decode.h does not have them. */
+enum vxv_vex_form {
+    VXV_VEX_W0 = 1u << 15,    /* VEX.W may be 0; 1 */
+    VXV_VEX_W1 = 1u << 16,
+    VXV_VEX_NONE = 1u << 17,  /* what VEX.vvvv names: nothing, an xmm register, a general register */
+    VXV_VEX_X = 1u << 18,
+    VXV_VEX_G = 1u << 20,
+    VXV_VEX_IMM_X = 1u << 21, /* the immediate's high half names an xmm register */
+    VXV_VEX_M_NONE = 1u << 23, /* nothing, beside a memory operand */
+    VXV_VEX_R_AVX2 = 1u << 22, /* the register form needs AVX2 */
+};
+
+/* Features that only rows have: the verdict says what they stand for. */
+enum {
+    VXV_CPU_VEX_AES = 1u << 23,       /* AES and AVX */
+    VXV_CPU_VEX_PCLMULQDQ = 1u << 24, /* PCLMULQDQ and AVX */
+};
+
 /* Bits 24-28: CPU feature, 0 = none, n = bit n-1 of enum vxv_cpu. */
 #define VXV_FORM_CPU(form) ((form) >> 24 & 31u)
 /* Bits 29-31: which general registers are implicit, as a number in the order of the digits here. Result: bits 0-3
@@ -68,11 +86,15 @@ enum vxv_group {
 };
 _Static_assert(VXV_GROUP_COUNT <= 32, "group number has five bits");
 
+enum vxv_vex_group { VXV_VEX_0F71, VXV_VEX_0F73, VXV_VEX_0FAE, VXV_VEX_0F38F3, VXV_VEX_GROUP_COUNT };
+
 /* rsp, r11, r12, r13, r15: a bit for each register number. */
 #define VXV_RESERVED_REGISTERS (1u << 4 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 15)
 
 extern const uint32_t vxv_forms[4][4][256];              /* [map][prefix][opcode] */
 extern const uint32_t vxv_groups[VXV_GROUP_COUNT][8];    /* [group][ModRM.reg] */
+extern const uint32_t vxv_vex_forms[3][4][2][256];       /* [map - 1][VEX.pp][VEX.L][opcode] */
+extern const uint32_t vxv_vex_groups[VXV_VEX_GROUP_COUNT][2][8]; /* [group][VEX.L][ModRM.reg] */
 extern const uint64_t vxv_escapes[VXV_ESCAPE_COUNT];     /* bit n: ModRM byte c0+n allowed */
 extern const uint32_t vxv_escape_row;                    /* the row of those: no general register */
 extern const uint32_t vxv_modrm[8 * 256];                /* [REX.RXB << 8 | ModRM]: enum vxv_ask */

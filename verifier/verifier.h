@@ -31,6 +31,10 @@ enum vxv_cpu {
     VXV_CPU_RDRAND = 1u << 15,
     VXV_CPU_RDSEED = 1u << 16,
     VXV_CPU_TSC = 1u << 17, /* rdtsc: every machine has it, not every box may use it */
+    VXV_CPU_AVX = 1u << 18, /* the system saves the registers, too */
+    VXV_CPU_AVX2 = 1u << 19,
+    VXV_CPU_FMA = 1u << 20,
+    VXV_CPU_F16C = 1u << 21,
 };
 
 struct vxv_input {

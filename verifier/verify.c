@@ -176,6 +176,18 @@ static void find_branch(struct scan *s)
     s->at = again.at;
 }
 
+/* What features of rows stand for. */
+static uint32_t features(uint32_t cpu)
+{
+    if (cpu & VXV_CPU_VEX_AES)
+        cpu |= VXV_CPU_AES | VXV_CPU_AVX;
+    if (cpu & VXV_CPU_VEX_PCLMULQDQ)
+        cpu |= VXV_CPU_PCLMULQDQ | VXV_CPU_AVX;
+    if (cpu & (VXV_CPU_AVX2 | VXV_CPU_FMA | VXV_CPU_F16C))
+        cpu |= VXV_CPU_AVX;
+    return cpu & ~(uint32_t)(VXV_CPU_VEX_AES | VXV_CPU_VEX_PCLMULQDQ);
+}
+
 bool vxv_verify(const struct vxv_input *input, uint64_t *boundaries, uint64_t *targets,
                 struct vxv_result *result)
 {
@@ -195,6 +207,6 @@ bool vxv_verify(const struct vxv_input *input, uint64_t *boundaries, uint64_t *t
     }
     result->rule = rule;
     result->offset = s.at;
-    result->cpu_features = rule == VXV_OK ? s.cpu_features : 0;
+    result->cpu_features = rule == VXV_OK ? features(s.cpu_features) : 0;
     return rule == VXV_OK;
 }

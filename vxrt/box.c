@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "vxrt/helper.h"
+#include "format/cpu.h"
 #include "vxrt/threads.h"
 
 /* Offsets from the end of the guard above the window. */
@@ -57,6 +58,7 @@ void vxi_context_init(struct vxi_context *ctx, const struct vx_box *box, uint8_t
     ctx->window = (uint64_t)box->window;
     ctx->rsp_top = (uint64_t)(stack + VXI_RETURN_STACK_BYTES - 8);
     ctx->has_avx = has_avx();
+    ctx->has_ymm = box->cpu & VX_CPU_AVX ? 1 : 0;
     ctx->regs.eflags = VXI_EFLAGS_FIXED;
     ctx->regs.cs = VXI_SELECTOR_CODE;
     ctx->regs.ss = ctx->regs.ds = ctx->regs.es = VXI_SELECTOR_DATA;

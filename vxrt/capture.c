@@ -276,6 +276,7 @@ static void keep_state(struct vx_snapshot *s, const struct vx_box *box)
     memcpy(s->tls, box->tls, sizeof s->tls);
     s->is_x87_idle = ctx->is_x87_idle;
     memcpy(s->fx, ctx->fx, sizeof s->fx);
+    memcpy(s->ymm, ctx->ymm, sizeof s->ymm);
     s->call_base = box->calls.base;
     /* Stopped calls are left out: the stack is as before the oldest of them. */
     for (const struct vxi_stopped *stopped = box->calls.stopped; stopped; stopped = stopped->next)

@@ -145,6 +145,8 @@ struct vxi_context {
     uint32_t is_float;          /* VXI_FLOAT, VXI_DOUBLE: the call in progress returns one; else 0 */
     int retry_timer;            /* kernel's number of the timer that repeats a request */
     int retry_thread;           /* to whom; 0 = no such timer */
+    uint32_t has_ymm;           /* the guest's CPU has AVX */
+    uint8_t ymm[128] __attribute__((aligned(16))); /* the upper halves of ymm0-7 */
 };
 
 _Static_assert(offsetof(struct vxi_context, return_stub) == VX_CTX_RETURN, "contract");

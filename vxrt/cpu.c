@@ -11,7 +11,7 @@
 #define SAME(name) ((uint32_t)VX_CPU_##name == (uint32_t)VXV_CPU_##name)
 _Static_assert(SAME(SSE3) && SAME(SSSE3) && SAME(SSE41) && SAME(SSE42) && SAME(POPCNT) && SAME(LZCNT) && SAME(BMI1) &&
                SAME(BMI2) && SAME(MOVBE) && SAME(AES) && SAME(PCLMULQDQ) && SAME(SHA) && SAME(ADX) && SAME(RDRAND) &&
-               SAME(RDSEED) && SAME(TSC) && (uint32_t)VX_CPU_I686 == (VXV_CPU_LAHF | VXV_CPU_CX8),
+               SAME(RDSEED) && SAME(TSC) && SAME(AVX) && SAME(AVX2) && SAME(FMA) && SAME(F16C) && (uint32_t)VX_CPU_I686 == (VXV_CPU_LAHF | VXV_CPU_CX8),
                "guest and host features have the same bits");
 
 /* Asked of every machine only when code uses it; rdtscp is done by the runtime. */
@@ -54,7 +54,7 @@ vx_status vxi_cpu_choose(const char *name, uint32_t *cpu, struct vx_error *error
 vx_status vxi_cpu_of_cache(const struct vxf_meta *meta, struct vx_error *error)
 {
     struct vxi_cpu cpu = { .allowed = meta->options };
-    if ((meta->options & VX_CPU_I686) != VX_CPU_I686 || meta->options & ~(uint32_t)VX_CPU_ALL)
+    if (!vxf_cpu_is_valid(meta->options))
         return vxi_fail(error, VX_ERR_VXC_CPU, 0, "the cache is for no CPU that is known here");
     vx_status status = check_machine(meta->options, "the cache's", error);
     if (status != VX_OK || vxi_has_cpu(&cpu, meta->cpu_features))

@@ -66,7 +66,7 @@ enum vxi_next vxi_event(struct vx_box *box, struct vx_trap *trap)
     case VX_EVENT_STEP:
         return vxi_resolve(box, true, trap);
     default:
-        if (VX_EVENT_NUMBER(code) >= VX_EVENT_CPUID && VX_EVENT_NUMBER(code) <= VX_EVENT_FAR_CALL_16)
+        if (VX_EVENT_NUMBER(code) >= VX_EVENT_CPUID && VX_EVENT_NUMBER(code) <= VX_EVENT_LAST)
             return help(box, code, trap);
         return vxi_error_trap(trap, VX_ERR_UNSUPPORTED, code);
     }

@@ -237,7 +237,12 @@ static bool dispatch(struct op *op, bool *is_finished)
         return helper_fpu(op);
     case VX_EVENT_STRING:
         return helper_string(op, is_finished);
-    default: /* xgetbv: the virtual CPU does not have it */
+    case VX_EVENT_XGETBV:
+    case VX_EVENT_XSAVE:
+    case VX_EVENT_XRSTOR:
+    case VX_EVENT_GATHER:
+        return helper_vector(op);
+    default:
         return op_trap(op, VX_TRAP_UNDEFINED, 6);
     }
 }

@@ -9,6 +9,9 @@
 #include "vxrt/helper_op.h"
 
 #define VENDOR "VxVirtualCPU"
+/* GCC's __builtin_cpu_supports asks only processors whose vendor it knows: with AVX the CPU is shown as the first that had it all. */
+#define VENDOR_AVX "GenuineIntel"
+#define SIGNATURE_AVX 0x000306c3u
 #define BRAND "Vx virtual i686 CPU"
 
 /* Family 6, model 23, stepping 6. */
@@ -23,6 +26,8 @@ static const struct { uint32_t feature; uint8_t place, bit; } shown[] = {
     { VX_CPU_SSE3, LEAF1_ECX, 0 }, { VX_CPU_PCLMULQDQ, LEAF1_ECX, 1 }, { VX_CPU_SSSE3, LEAF1_ECX, 9 },
     { VX_CPU_SSE41, LEAF1_ECX, 19 }, { VX_CPU_SSE42, LEAF1_ECX, 20 }, { VX_CPU_MOVBE, LEAF1_ECX, 22 },
     { VX_CPU_POPCNT, LEAF1_ECX, 23 }, { VX_CPU_AES, LEAF1_ECX, 25 }, { VX_CPU_RDRAND, LEAF1_ECX, 30 },
+    { VX_CPU_AVX, LEAF1_ECX, 26 }, { VX_CPU_AVX, LEAF1_ECX, 27 }, { VX_CPU_AVX, LEAF1_ECX, 28 }, /* xsave osxsave avx */
+    { VX_CPU_FMA, LEAF1_ECX, 12 }, { VX_CPU_F16C, LEAF1_ECX, 29 }, { VX_CPU_AVX2, LEAF7_EBX, 5 }, { VX_CPU_BMI2, LEAF7_EBX, 8 },
     { VX_CPU_TSC, LEAF1_EDX_MORE, 4 },
     { VX_CPU_BMI1, LEAF7_EBX, 3 }, { VX_CPU_RDSEED, LEAF7_EBX, 18 }, { VX_CPU_ADX, LEAF7_EBX, 19 }, { VX_CPU_SHA, LEAF7_EBX, 29 },
     { VX_CPU_LZCNT, EXTENDED_ECX, 5 }, { VX_CPU_RDTSCP, EXTENDED_EDX, 27 },
@@ -71,19 +76,33 @@ static struct leaf brand_leaf(uint32_t number)
     return (struct leaf){word_at(part, 0), word_at(part, 1), word_at(part, 2), word_at(part, 3)};
 }
 
+static struct leaf vendor_leaf(uint32_t highest, const char *vendor)
+{
+    return (struct leaf){highest, word_at(vendor, 0), word_at(vendor, 2), word_at(vendor, 1)};
+}
+
+/* x87, SSE and AVX, the last 256 bytes from 576 on; xsaveopt, xsavec and xgetbv of 1. */
+static struct leaf state_leaf(uint32_t index)
+{
+    static const struct leaf leaves[] = { { 7, 832, 832, 0 }, { 7, 832, 0, 0 }, { 256, 576, 0, 0 } };
+    return index < 3 ? leaves[index] : (struct leaf){0, 0, 0, 0};
+}
+
 static struct leaf get_leaf(uint32_t cpu, uint32_t number, uint32_t index)
 {
     switch (number) {
     case 0:
-        return (struct leaf){7, word_at(VENDOR, 0), word_at(VENDOR, 2), word_at(VENDOR, 1)};
+        return vendor_leaf(cpu & VX_CPU_AVX ? 13 : 7, cpu & VX_CPU_AVX ? VENDOR_AVX : VENDOR);
     case 1:
-        return (struct leaf){SIGNATURE, 0, bits_at(cpu, LEAF1_ECX), LEAF1_EDX | bits_at(cpu, LEAF1_EDX_MORE)};
+        return (struct leaf){cpu & VX_CPU_AVX ? SIGNATURE_AVX : SIGNATURE, 0, bits_at(cpu, LEAF1_ECX), LEAF1_EDX | bits_at(cpu, LEAF1_EDX_MORE)};
     case 2: /* 2c: L1d 32 KiB, 30: L1i 32 KiB, 7c: L2 1 MiB */
         return (struct leaf){0x00002c01, 0, 0, 0x007c3000};
     case 4:
         return cache_leaf(index);
     case 7:
         return (struct leaf){0, index == 0 ? bits_at(cpu, LEAF7_EBX) : 0, 0, 0};
+    case 13:
+        return cpu & VX_CPU_AVX ? state_leaf(index) : (struct leaf){0, 0, 0, 0};
     case 0x80000000u:
         return (struct leaf){0x80000008u, 0, 0, 0};
     case 0x80000001u:

@@ -46,6 +46,7 @@ uint32_t flags_of_byte(uint8_t result);
 bool helper_decimal(struct op *op);  /* helper_decimal.c: daa das aaa aas aam aad */
 bool helper_segment(struct op *op);  /* helper_segment.c: selectors, far transfers */
 bool helper_fpu(struct op *op);      /* helper_fpu.c: x87 environment, fxsave, maskmov */
+bool helper_vector(struct op *op);   /* helper_vector.c: xsave and its like, gathers */
 bool helper_string(struct op *op, bool *is_finished); /* helper_string.c */
 void helper_cpuid(struct vx_regs *regs, uint32_t cpu);              /* helper_cpuid.c */
 

@@ -82,6 +82,7 @@ static void restore_registers(struct vx_box *box, const struct vx_snapshot *s)
     ctx->gs_base = s->gs_base;
     memcpy(box->tls, s->tls, sizeof s->tls);
     memcpy(ctx->fx, s->fx, sizeof s->fx);
+    memcpy(ctx->ymm, s->ymm, sizeof s->ymm);
     ctx->is_x87_idle = s->is_x87_idle;
     ctx->r14 = ctx->r8 = ctx->r9 = ctx->r10 = 0;
     ctx->r11 = ctx->rcx = ctx->rsi = ctx->rdi = ctx->entry = ctx->flags = 0;

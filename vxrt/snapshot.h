@@ -46,7 +46,7 @@ struct vx_snapshot {
     uint32_t kept_flags, fs_base, gs_base;
     uint32_t tls[3];
     bool is_x87_idle;
-    uint8_t fx[512];
+    uint8_t fx[512], ymm[128];
     /* Calls and system calls. */
     vx_gaddr call_base, stack_low;
     uint32_t max_level;

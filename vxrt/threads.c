@@ -116,6 +116,7 @@ static void init_thread(struct vx_box *box, struct vx_thread *t)
     ctx->fs_base = from->fs_base;
     ctx->gs_base = from->gs_base;
     memcpy(ctx->fx, from->fx, sizeof ctx->fx);
+    memcpy(ctx->ymm, from->ymm, sizeof ctx->ymm);
     ctx->is_x87_idle = from->is_x87_idle;
     t->kept = (struct vxi_kept){ .limit_ns = box->limit_ns };
     memcpy(t->kept.tls, box->tls, sizeof box->tls);

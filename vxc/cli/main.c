@@ -25,7 +25,7 @@ static const char help[] =
     "    -j N             threads (default: one per processor); the bytes do not change\n"
     "    --level N        zlib level 0 (stored) to 9; default 6\n"
     "    --profile FILE   also translate what vxrun --profile-out recorded\n"
-    "    --cpu NAME       what the guest's processor can do: i686-sse2, sse4.2 (default), host; with\n"
+    "    --cpu NAME       what the guest's processor can do: i686-sse2, sse4.2 (default), avx2, host; with\n"
     "                     +FEATURE or -FEATURE added, as in sse4.2+aes\n"
     "    --detached       leave the guest image out: the guest file is needed to run\n"
     "    --tree ROOT      translate every i386 program and library below ROOT for vxrun --root,\n"

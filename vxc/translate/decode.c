@@ -19,6 +19,16 @@ enum { NP, P66, PF3, PF2, NPO };
 #define MEM 0x10
 #define REG 0x20
 #define X(b) (0x100 | (b) << 16)
+/* VEX rows: bits 9, 10 L may be 0, 1; 11, 12 W may be; 13 L is ignored. */
+#define VL0 0x200
+#define VL1 0x400
+#define VL (VL0 | VL1)
+#define VLIG (VL | 0x2000)
+#define VW0 0x800
+#define VW1 0x1000
+#define VWIG (VW0 | VW1)
+#define VEX_FEATURES (VX_CPU_AVX | VX_CPU_BMI1 | VX_CPU_BMI2)
+#define VEX_MAPS 3 /* maps 4-6 of the rows are 1-3 with VEX */
 
 struct row {
     uint8_t map, prefix, opcode;
@@ -43,12 +53,13 @@ struct compiled {
     uint32_t form;      /* the row's, and what its operands imply */
     uint16_t next;      /* next row with the same map, prefix and opcode, + 1; 0: none */
     uint8_t reg_kind, rm_kind, imm;
-    bool has_modrm, byte_op, is_sized, is_exact, reg_only;
+    uint8_t vvvv_kind;
+    bool has_modrm, has_register_imm, byte_op, is_sized, is_exact, reg_only;
     bool reg_read, reg_write, rm_read, rm_write;
 };
 
 static struct compiled compiled[ROW_COUNT];
-static uint16_t first_row[4][4][256]; /* row + 1 */
+static uint16_t first_row[4 + VEX_MAPS][4][256]; /* row + 1 */
 
 static uint8_t gpr_kind(char size)
 {
@@ -72,9 +83,12 @@ static void compile_operand(struct compiled *c, const char *operand, char access
         c->rm_read = reads;
         c->rm_write = writes;
         c->byte_op = c->rm_kind == VXT_R_8;
-    } else if (kind == 'I') {
+    } else if (kind == 'H' || (kind == 'B' && size == 'd')) {
+        c->vvvv_kind = kind == 'H' ? VXT_R_XMM : VXT_R_32;
+    } else if (kind == 'I' || !strncmp(operand, "Lx", 2)) {
         uint8_t imm = operand[1] == 'z' ? IMM_Z : operand[1] == 'w' ? IMM_W : operand[2] == 's' ? IMM_BS : IMM_B;
         c->imm = c->imm == IMM_W ? IMM_ENTER : imm;
+        c->has_register_imm = kind == 'L';
     } else if (kind == 'J') {
         c->imm = size == 'b' ? IMM_JB : IMM_JZ;
     } else if (kind == 'O') {
@@ -94,7 +108,7 @@ __attribute__((constructor)) static void compile_rows(void)
         struct compiled *c = &compiled[i];
         const char *operand = row->operands;
         c->form = row->form;
-        c->has_modrm = row->form != ANY;
+        c->has_modrm = (row->form & ~(uint32_t)(VLIG | VWIG)) != ANY;
         for (unsigned n = 0; *operand; n++) {
             compile_operand(c, operand, row->access[n] ? row->access[n] : '-');
             operand = strchr(operand, ',');
@@ -102,6 +116,7 @@ __attribute__((constructor)) static void compile_rows(void)
                 break;
             operand++;
         }
+        c->is_exact |= row->map >= 4;
         uint16_t *head = &first_row[row->map][PREFIX_INDEX(row->prefix)][row->opcode];
         c->is_exact |= row->prefix == NPO;
         c->next = *head;
@@ -224,9 +239,12 @@ static void normalise(struct vxt_insn *insn)
     }
 }
 
-static bool fits(uint32_t form, uint8_t modrm)
+/* want: L and W of a VEX prefix, else 0. */
+static bool fits(uint32_t form, uint8_t modrm, uint32_t want)
 {
     bool is_mem = modrm < 0xc0;
+    if ((form & want) != want)
+        return false;
     if (form & 0x100)
         return modrm == form >> 16;
     if ((form & 0xf) && (form & 0xf) - 1 != (modrm >> 3 & 7u))
@@ -235,10 +253,10 @@ static bool fits(uint32_t form, uint8_t modrm)
 }
 
 /* The row of these bytes that the CPU has, or -1. */
-static int search(uint32_t cpu, uint8_t map, uint8_t prefix, uint8_t opcode, uint8_t modrm)
+static int search(uint32_t cpu, uint8_t map, uint8_t prefix, uint8_t opcode, uint8_t modrm, uint32_t want)
 {
     for (unsigned i = first_row[map][prefix][opcode]; i; i = compiled[i - 1].next)
-        if (fits(compiled[i - 1].form, modrm) && !(rows[i - 1].cpu & ~cpu))
+        if (fits(compiled[i - 1].form, modrm, want) && !(rows[i - 1].cpu & ~cpu))
             return (int)i - 1;
     return -1;
 }
@@ -408,40 +426,13 @@ static bool is_over(const struct input *in, struct vxt_insn *insn)
     return in->is_short;
 }
 
-void vxt_decode_cpu(uint32_t cpu, const uint8_t *bytes, uint32_t available, vx_gaddr addr, struct vxt_insn *insn)
+/* What a row says of its instruction, and the bytes behind ModRM. */
+static void take_row(struct input *in, struct vxt_insn *insn, int row, uint8_t prefix)
 {
     static const uint8_t mandatory_byte[4] = { 0, 0x66, 0xf3, 0xf2 };
-    struct input in = { bytes, available, 0, false };
-    struct prefixes p = { 0 };
-    *insn = (struct vxt_insn){ .addr = addr, .seg = -1, .base = -1, .index = -1 };
-    uint8_t byte = read_prefixes(&in, insn, &p);
-    insn->opcode = read_opcode(&in, insn, byte);
-    uint8_t lookup = insn->map == 0 && insn->opcode == 0x82 ? 0x80 : insn->opcode;
-    bool peek = opcode_has_modrm(insn, lookup);
-    if (peek) {
-        insn->modrm = next8(&in);
-        normalise(insn);
-    }
-    uint8_t prefix = p.rep == 0xf3 ? PF3 : p.rep == 0xf2 ? PF2 : p.has_66 ? P66 : NP;
-    int row = search(cpu, insn->map, prefix, insn->opcode, insn->modrm);
-    if (row < 0 && prefix != NP) {
-        row = search(cpu, insn->map, NP, insn->opcode, insn->modrm);
-        if (row >= 0 && compiled[row].is_exact)
-            row = -1;
-        prefix = NP;
-    }
-    if (is_over(&in, insn))
-        return;
-    if (row < 0) {
-        insn->klass = VXT_UD;
-        insn->length = (uint8_t)in.at;
-        return;
-    }
     const struct compiled *c = &compiled[row];
     insn->klass = rows[row].klass;
     insn->mandatory = mandatory_byte[prefix];
-    insn->osize16 = p.has_66 && prefix != P66 &&
-                    (c->is_sized || insn->klass != VXT_PASS || (insn->map == 0 && (insn->opcode & 0xfe) == 0x98));
     insn->reg_kind = c->reg_kind;
     insn->rm_kind = c->rm_kind;
     insn->byte_op = c->byte_op;
@@ -458,13 +449,107 @@ void vxt_decode_cpu(uint32_t cpu, const uint8_t *bytes, uint32_t available, vx_g
         insn->rm = insn->modrm & 7;
         insn->is_mem = insn->modrm < 0xc0;
         if (insn->is_mem && insn->addr16)
-            read_address16(&in, insn);
+            read_address16(in, insn);
         else if (insn->is_mem)
-            read_address32(&in, insn);
+            read_address32(in, insn);
     } else if (c->rm_kind != VXT_R_NONE) {
         insn->rm = insn->opcode & 7;
     }
-    read_immediate(&in, insn, c->imm);
+    read_immediate(in, insn, c->imm);
+}
+
+/* C4 or C5 with what would be a register as the operand of les or lds. */
+static bool is_vex(const struct input *in, uint8_t byte)
+{
+    return (byte == 0xc4 || byte == 0xc5) && !in->is_short && in->at < in->size && in->bytes[in->at] >= 0xc0;
+}
+
+/* The index is a vector register; the three registers must differ. */
+static void take_vsib(struct vxt_insn *insn, uint8_t sib)
+{
+    insn->vsib = sib >> 3 & 7;
+    insn->vsib_scale = sib >> 6;
+    insn->index = -1;
+    insn->scale = 0;
+    if (insn->addr16 || insn->rm != 4 || insn->reg == insn->vvvv || insn->vsib == insn->reg || insn->vsib == insn->vvvv)
+        insn->klass = VXT_UD;
+}
+
+/* The bits that outside 64-bit mode mean nothing (X, B; the high one of a register) are dropped. */
+static void decode_vex(uint32_t cpu, struct input *in, struct vxt_insn *insn, const struct prefixes *p, uint8_t byte)
+{
+    static const uint8_t prefixes[4] = { NP, P66, PF3, PF2 };
+    uint8_t first = next8(in), last = byte == 0xc4 ? next8(in) : first & 0x7f;
+    uint8_t map = byte == 0xc4 ? first & 31 : 1;
+    uint8_t vvvv = ~(last >> 3) & 15, prefix = prefixes[last & 3];
+    uint32_t want = (last & 4 ? VL1 : VL0) | (last & 0x80 ? VW1 : VW0);
+    int row = -1;
+    insn->is_vex = true;
+    insn->opcode = next8(in);
+    insn->map = map;
+    if (map >= 1 && map <= VEX_MAPS) {
+        if (map != 1 || insn->opcode != 0x77)
+            insn->modrm = next8(in);
+        row = search(cpu, (uint8_t)(map + 3), prefix, insn->opcode, insn->modrm, want);
+    }
+    if (is_over(in, insn))
+        return;
+    bool is_unfit = row < 0 || p->has_66 || p->rep || p->has_lock || (compiled[row].vvvv_kind == VXT_R_NONE && vvvv);
+    insn->length = (uint8_t)in->at;
+    if (is_unfit) {
+        insn->klass = VXT_UD;
+        return;
+    }
+    insn->vvvv_kind = compiled[row].vvvv_kind;
+    insn->vvvv = vvvv & 7;
+    insn->vex_l = (last & 4) && (rows[row].form & VLIG) != VLIG;
+    insn->vex_w = (last & 0x80) && (rows[row].form & VWIG) != VWIG;
+    uint8_t sib = in->at < in->size ? in->bytes[in->at] : 0;
+    take_row(in, insn, row, prefix);
+    if (is_over(in, insn))
+        return;
+    insn->length = (uint8_t)in->at;
+    if (compiled[row].has_register_imm)
+        insn->imm &= 0x7f;
+    if (insn->klass == VXT_GATHER)
+        take_vsib(insn, sib);
+}
+
+void vxt_decode_cpu(uint32_t cpu, const uint8_t *bytes, uint32_t available, vx_gaddr addr, struct vxt_insn *insn)
+{
+    struct input in = { bytes, available, 0, false };
+    struct prefixes p = { 0 };
+    *insn = (struct vxt_insn){ .addr = addr, .seg = -1, .base = -1, .index = -1 };
+    uint8_t byte = read_prefixes(&in, insn, &p);
+    if (cpu & VEX_FEATURES && is_vex(&in, byte)) {
+        decode_vex(cpu, &in, insn, &p, byte);
+        return;
+    }
+    insn->opcode = read_opcode(&in, insn, byte);
+    uint8_t lookup = insn->map == 0 && insn->opcode == 0x82 ? 0x80 : insn->opcode;
+    bool peek = opcode_has_modrm(insn, lookup);
+    if (peek) {
+        insn->modrm = next8(&in);
+        normalise(insn);
+    }
+    uint8_t prefix = p.rep == 0xf3 ? PF3 : p.rep == 0xf2 ? PF2 : p.has_66 ? P66 : NP;
+    int row = search(cpu, insn->map, prefix, insn->opcode, insn->modrm, 0);
+    if (row < 0 && prefix != NP) {
+        row = search(cpu, insn->map, NP, insn->opcode, insn->modrm, 0);
+        if (row >= 0 && compiled[row].is_exact)
+            row = -1;
+        prefix = NP;
+    }
+    if (is_over(&in, insn))
+        return;
+    if (row < 0) {
+        insn->klass = VXT_UD;
+        insn->length = (uint8_t)in.at;
+        return;
+    }
+    insn->osize16 = p.has_66 && prefix != P66 && (compiled[row].is_sized || rows[row].klass != VXT_PASS ||
+                                                  (insn->map == 0 && (insn->opcode & 0xfe) == 0x98));
+    take_row(&in, insn, row, prefix);
     if (is_over(&in, insn))
         return;
     insn->length = (uint8_t)in.at;
@@ -479,6 +564,10 @@ void vxt_decode(const uint8_t *bytes, uint32_t available, vx_gaddr addr, struct 
 const char *vxt_mnemonic(const struct vxt_insn *insn)
 {
     uint8_t prefix = insn->mandatory == 0x66 ? P66 : insn->mandatory == 0xf3 ? PF3 : insn->mandatory == 0xf2 ? PF2 : NP;
-    int row = search(insn->cpu | VX_CPU_I686, insn->map, prefix, insn->opcode, insn->modrm);
-    return row < 0 || insn->klass == VXT_UD ? "(bad)" : rows[row].name;
+    uint8_t map = (uint8_t)(insn->map + (insn->is_vex ? 3 : 0));
+    uint32_t want = insn->is_vex ? (insn->vex_l ? VL1 : VL0) | (insn->vex_w ? VW1 : VW0) : 0;
+    if (insn->klass == VXT_UD)
+        return "(bad)";
+    int row = search(insn->cpu | VX_CPU_I686, map, prefix, insn->opcode, insn->modrm, want);
+    return row < 0 ? "(bad)" : rows[row].name;
 }

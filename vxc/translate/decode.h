@@ -51,6 +51,8 @@ enum vxt_class {
     VXT_FAR_RET,                        /* cb, ca, cf (iret: .imm2 = 1) */
     VXT_FAR_E,                          /* ff /3, ff /5 */
     VXT_FNSTENV, VXT_FLDENV, VXT_FNSAVE, VXT_FRSTOR, VXT_FXSAVE, VXT_FXRSTOR,
+    VXT_GATHER,                         /* a vector of addresses */
+    VXT_XSAVE, VXT_XSAVEC, VXT_XSAVEOPT, VXT_XRSTOR,
     VXT_CLASS_COUNT
 };
 
@@ -75,6 +77,11 @@ struct vxt_insn {
     uint8_t rep;         /* string instructions: 0, 0xf2, 0xf3. Others: 0 */
     int8_t seg;          /* last segment prefix: -1 none, 0 es 1 cs 2 ss 3 ds 4 fs 5 gs */
     uint8_t mandatory;   /* 0, 0x66, 0xf2, 0xf3: prefix that is part of the opcode */
+    /* VEX */
+    bool is_vex;
+    bool vex_l, vex_w;   /* false where the instruction ignores them */
+    uint8_t vsib, vsib_scale; /* GATHER: register of the indices, log2 of their scale; base and disp are as in other addresses */
+    uint8_t vvvv, vvvv_kind; /* register and its enum vxt_reg_kind: VXT_R_32, VXT_R_XMM (or ymm) or none */
     /* opcode */
     uint8_t map;         /* 0: one byte, 1: 0f, 2: 0f 38, 3: 0f 3a */
     uint8_t opcode;

@@ -195,7 +195,8 @@ static uint8_t flow_of(const struct vxt_insn *insn)
     case VXT_MOV_TO_SEG: case VXT_DAA: case VXT_DAS: case VXT_AAA: case VXT_AAS: case VXT_AAM:
     case VXT_AAD: case VXT_SALC: case VXT_CPUID: case VXT_XGETBV: case VXT_RDTSCP: case VXT_ARPL:
     case VXT_LAR: case VXT_LSL: case VXT_VERR: case VXT_VERW: case VXT_FAR_CALL: case VXT_FNSTENV:
-    case VXT_FLDENV: case VXT_FNSAVE: case VXT_FRSTOR: case VXT_FXSAVE: case VXT_FXRSTOR:
+    case VXT_FLDENV: case VXT_FNSAVE: case VXT_FRSTOR: case VXT_FXSAVE: case VXT_FXRSTOR: case VXT_GATHER:
+    case VXT_XSAVE: case VXT_XSAVEC: case VXT_XSAVEOPT: case VXT_XRSTOR:
         return FLOW_EVENT;
     default:
         return FLOW_NEXT;

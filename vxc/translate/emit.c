@@ -67,9 +67,28 @@ void emit_gaddr(struct vxt_chunk *chunk, vx_gaddr value, bool negate)
     emit32(chunk, negate ? 0u - value : value);
 }
 
+/* VEX opcode, in the shorter form where that will do. */
+static uint8_t *put_vex(uint8_t *p, struct vxt_op op, unsigned rex)
+{
+    unsigned pp = op.mandatory == 0x66 ? 1 : op.mandatory == 0xf3 ? 2 : op.mandatory == 0xf2 ? 3 : 0;
+    unsigned last = (~(unsigned)op.vvvv & 15) << 3 | (op.vex_l ? 4u : 0) | pp;
+    if (op.map == 1 && !op.vex_w && !(rex & 3)) {
+        *p++ = 0xc5;
+        *p++ = (uint8_t)(last | (rex & 4 ? 0 : 0x80));
+    } else {
+        *p++ = 0xc4;
+        *p++ = (uint8_t)((~rex & 7) << 5 | op.map);
+        *p++ = (uint8_t)(last | (op.vex_w ? 0x80 : 0));
+    }
+    *p++ = op.opcode;
+    return p;
+}
+
 /* [lock] [66] [f2|f3] [REX] opcode */
 static uint8_t *put_opcode(uint8_t *p, struct vxt_op op, unsigned rex)
 {
+    if (op.is_vex)
+        return put_vex(p, op, rex);
     if (op.lock)
         *p++ = 0xf0;
     if (op.osize16 || op.mandatory == 0x66)
@@ -152,6 +171,13 @@ void emit_reg(struct vxt_chunk *chunk, struct vxt_op op, int reg, int rm)
     uint8_t *p = put_opcode(start, op, rex_of(reg, NO_REG, rm));
     *p++ = (uint8_t)(0xc0 | (reg & 7) << 3 | (rm & 7));
     chunk->size += (uint32_t)(p - start);
+}
+
+void emit_vex_plain(struct vxt_chunk *chunk, struct vxt_op op)
+{
+    if (!reserve(chunk, 32))
+        return;
+    chunk->size = (uint32_t)(put_vex(chunk->code + chunk->size, op, 0) - chunk->code);
 }
 
 void emit_opreg(struct vxt_chunk *chunk, struct vxt_op op, int reg)

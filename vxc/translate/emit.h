@@ -22,6 +22,9 @@ struct vxt_op {
     uint8_t map, opcode;   /* map as in struct vxt_insn */
     uint8_t mandatory;     /* 0, 0x66, 0xf2, 0xf3 */
     bool osize16, lock;
+    bool is_vex;
+    bool vex_l, vex_w;
+    uint8_t vvvv;          /* register in VEX.vvvv; 0 where there is none, too: the field holds its complement */
 };
 
 #define OP1(opcode_byte) ((struct vxt_op){ .opcode = (opcode_byte) })
@@ -40,6 +43,8 @@ void emit_mem(struct vxt_chunk *chunk, struct vxt_op op, int reg, struct vxt_mem
 void emit_lea(struct vxt_chunk *chunk, int reg, struct vxt_mem mem, bool osize16);
 /* Register form. */
 void emit_reg(struct vxt_chunk *chunk, struct vxt_op op, int reg, int rm);
+/* VEX opcode without ModRM. */
+void emit_vex_plain(struct vxt_chunk *chunk, struct vxt_op op);
 /* Register in the opcode byte. */
 void emit_opreg(struct vxt_chunk *chunk, struct vxt_op op, int reg);
 

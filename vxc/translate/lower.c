@@ -33,7 +33,9 @@ static struct vxt_mem stack(const struct vxt_lower *l, int32_t offset)
 static struct vxt_op op_of(const struct vxt_insn *insn)
 {
     return (struct vxt_op){ .map = insn->map, .opcode = insn->opcode, .mandatory = insn->mandatory,
-                            .osize16 = insn->osize16, .lock = insn->lock };
+                            .osize16 = insn->osize16, .lock = insn->lock, .is_vex = insn->is_vex, .vex_l = insn->vex_l,
+                            .vex_w = insn->vex_w,
+                            .vvvv = (uint8_t)(is_gpr(insn->vvvv_kind) ? host_reg(insn->vvvv) : insn->vvvv) };
 }
 
 void vxt_lower_flush(struct vxt_lower *l)
@@ -133,7 +135,9 @@ static void lower_pass(struct vxt_lower *l, const struct vxt_insn *insn)
         emit8(l->chunk, 0);
         emit8(l->chunk, 0);
     } else if (!insn->has_modrm) {
-        if (insn->rm_kind == VXT_R_NONE) {
+        if (insn->is_vex) {
+            emit_vex_plain(l->chunk, op);
+        } else if (insn->rm_kind == VXT_R_NONE) {
             int low = insn->opcode & 7; /* the opcode as it is */
             emit_opreg(l->chunk, op, low);
         } else {
@@ -181,7 +185,7 @@ static bool is_esp_move(const struct vxt_insn *insn, int *to, int *from)
 static bool names_esp(const struct vxt_insn *insn)
 {
     return (is_gpr(insn->reg_kind) && insn->reg == ESP) ||
-           (!insn->is_mem && is_gpr(insn->rm_kind) && insn->rm == ESP);
+           (!insn->is_mem && is_gpr(insn->rm_kind) && insn->rm == ESP) || (is_gpr(insn->vvvv_kind) && insn->vvvv == ESP);
 }
 
 /* ---- stack --------------------------------------------------------------- */
@@ -573,6 +577,13 @@ static void lower_maskmov(struct vxt_lower *l, const struct vxt_insn *insn)
     event(l, insn, VX_EVENT_MASKMOV, insn->modrm | (insn->mandatory == 0x66 ? 0x100u : 0));
 }
 
+static void lower_gather(struct vxt_lower *l, const struct vxt_insn *insn)
+{
+    uint32_t bits = insn->reg | (uint32_t)insn->vvvv << 3 | (uint32_t)insn->vsib << 6 | (uint32_t)insn->vsib_scale << 9;
+    bits |= (insn->opcode & 1 ? 1u << 11 : 0) | (insn->vex_w ? 1u << 12 : 0) | (insn->vex_l ? 1u << 13 : 0);
+    event_address(l, insn, VX_EVENT_GATHER, bits);
+}
+
 static void lower_event(struct vxt_lower *l, const struct vxt_insn *insn)
 {
     uint32_t o16 = insn->osize16 ? 0x8000 : 0;
@@ -627,6 +638,11 @@ static void lower_event(struct vxt_lower *l, const struct vxt_insn *insn)
     case VXT_FRSTOR: event_address(l, insn, VX_EVENT_FRSTOR, o16); break;
     case VXT_FXSAVE: event_address(l, insn, VX_EVENT_FXSAVE, 0); break;
     case VXT_FXRSTOR: event_address(l, insn, VX_EVENT_FXRSTOR, 0); break;
+    case VXT_GATHER: lower_gather(l, insn); break;
+    case VXT_XSAVE: event_address(l, insn, VX_EVENT_XSAVE, 0); break;
+    case VXT_XSAVEOPT: event_address(l, insn, VX_EVENT_XSAVE, 1); break;
+    case VXT_XSAVEC: event_address(l, insn, VX_EVENT_XSAVE, 2); break;
+    case VXT_XRSTOR: event_address(l, insn, VX_EVENT_XRSTOR, 0); break;
     case VXT_STRING: lower_string_event(l, insn); break;
     case VXT_PASS: lower_maskmov(l, insn); break;
     case VXT_UD: event(l, insn, VX_EVENT_TRAP, 6); break;

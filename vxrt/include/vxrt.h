@@ -95,6 +95,9 @@ void vx_box_set_regs(struct vx_box *box, const struct vx_regs *regs);
 /* x87 and SSE state in the 512-byte FXSAVE layout of 32-bit mode. Set masks reserved MXCSR bits. */
 void vx_box_get_fxsave(struct vx_box *box, uint8_t fx[512]);
 void vx_box_set_fxsave(struct vx_box *box, const uint8_t fx[512]);
+/* The upper halves of ymm0 to ymm7, 16 bytes each. Zero, and not to be set, where the guest's CPU has no AVX. */
+void vx_box_get_ymm(const struct vx_box *box, uint8_t ymm[128]);
+void vx_box_set_ymm(struct vx_box *box, const uint8_t ymm[128]);
 
 /* ---- guest memory ---------------------------------------------------- */
 

@@ -5,10 +5,17 @@
  */
 #include <string.h>
 
+#include "format/cpu.h"
 #include "vxrt/linux/calls.h"
 
 #define FLAG_DF 0x400u
 #define FX_MXCSR 24
+/* Where the guest's CPU has AVX an XSAVE area goes on behind the fxsave image: header, upper halves of ymm registers, the end's
+ * mark. The image's last words say so. */
+#define XSTATE_BYTES 832u /* with the fxsave image */
+#define UC_FP_XSTATE 1u
+#define XFEATURES 7u /* x87, SSE, AVX */
+#define XFEATURE_AVX 4u
 /* What a frame may change: CF PF AF ZF SF TF DF OF AC; not IF, IOPL. */
 #define FLAGS_RESTORED 0x40dd5u
 #define FLAG_TF 0x100u
@@ -44,6 +51,25 @@ static bool is_on_altstack(const struct vxl_proc *p, vx_gaddr sp)
     return sp - p->altstack.sp - 1 < p->altstack.size;
 }
 
+struct fpstate_end {
+    uint32_t magic1, extended_size, xfeatures[2], xstate_size, padding[7]; /* in the fxsave image, at SW_RESERVED */
+};
+#define SW_RESERVED 464
+struct xstate {
+    uint64_t features, compact, reserved[6];
+    uint8_t ymm[256]; /* of sixteen registers */
+    uint32_t magic2;
+    uint8_t padding[60];
+};
+#define XSTATE_STORED (offsetof(struct xstate, padding))
+static_assert(sizeof(struct fpstate_end) == 512 - SW_RESERVED, "software's part of the fxsave image");
+static_assert(512 + offsetof(struct xstate, magic2) == XSTATE_BYTES, "xsave area");
+
+static bool has_xstate(const struct vxl_proc *p)
+{
+    return vxi_box_cpu(p->box) & VX_CPU_AVX;
+}
+
 /* Room for the FP state and a frame of `size` bytes; 0: the alternate stack is too small. */
 static vx_gaddr frame_address(struct vxl_proc *p, const struct vxl_action *action, uint32_t size,
                               vx_gaddr *fpstate)
@@ -54,7 +80,7 @@ static vx_gaddr frame_address(struct vxl_proc *p, const struct vxl_action *actio
         sp = p->altstack.sp + p->altstack.size;
         is_entering = true;
     }
-    vx_gaddr fx = (sp - 512) & ~63u;
+    vx_gaddr fx = (sp - 512 - (has_xstate(p) ? (uint32_t)XSTATE_STORED : 0)) & ~63u;
     *fpstate = fx - (uint32_t)offsetof(struct abi32_fpstate, fx);
     sp = *fpstate - size;
     sp = ((sp + 4) & ~15u) - 4;
@@ -77,6 +103,16 @@ static void make_context(const struct vxl_proc *p, vx_gaddr fpstate, uint64_t ma
     };
 }
 
+static bool put_xstate(struct vxl_proc *p, vx_gaddr addr, uint8_t *fx)
+{
+    struct fpstate_end end = {.magic1 = FP_XSTATE_MAGIC1, .xfeatures = {XFEATURES}, .xstate_size = XSTATE_BYTES};
+    struct xstate xstate = {.features = XFEATURES, .magic2 = FP_XSTATE_MAGIC2};
+    end.extended_size = (uint32_t)offsetof(struct abi32_fpstate, fx) + XSTATE_BYTES + (uint32_t)sizeof xstate.magic2;
+    memcpy(fx + SW_RESERVED, &end, sizeof end);
+    vx_box_get_ymm(p->box, xstate.ymm);
+    return vxl_put(p, addr + (uint32_t)sizeof(struct abi32_fpstate), &xstate, XSTATE_STORED);
+}
+
 static bool put_fpstate(struct vxl_proc *p, vx_gaddr addr)
 {
     struct abi32_fpstate state = {0};
@@ -86,6 +122,8 @@ static bool put_fpstate(struct vxl_proc *p, vx_gaddr addr)
     state.datasel = 0xffff0000u | p->regs.ds;
     state.status = (uint16_t)state.sw;
     state.magic = 0;
+    if (has_xstate(p) && !put_xstate(p, addr, state.fx))
+        return false;
     return vxl_put(p, addr, &state, sizeof state);
 }
 
@@ -116,6 +154,8 @@ static bool put_rt(struct vxl_proc *p, int signal, const struct vxl_action *acti
     };
     frame.pretcode = return_address(p, action, true);
     memcpy(frame.retcode, rt_code, 8);
+    if (has_xstate(p))
+        frame.uc.flags = UC_FP_XSTATE;
     if (!p->altstack.size)
         frame.uc.stack.flags = SS_DISABLE;
     else if (is_on_altstack(p, p->regs.esp))
@@ -150,6 +190,21 @@ bool vxl_push_frame(struct vxl_proc *p, int signal, const struct vxl_action *act
 
 /* ---- return ---------------------------------------------------------- */
 
+/* As the kernel: what does not look whole is an fxsave image alone, and the upper halves are cleared. */
+static bool take_xstate(struct vxl_proc *p, vx_gaddr addr, const uint8_t *fx)
+{
+    struct fpstate_end end;
+    struct xstate xstate = {0};
+    uint8_t none[128] = {0};
+    memcpy(&end, fx + SW_RESERVED, sizeof end);
+    bool is_there = addr && end.magic1 == FP_XSTATE_MAGIC1 && end.xstate_size == XSTATE_BYTES;
+    if (is_there && !vxl_get(p, addr + (uint32_t)sizeof(struct abi32_fpstate), &xstate, XSTATE_STORED))
+        return false;
+    is_there &= xstate.magic2 == FP_XSTATE_MAGIC2 && end.xfeatures[0] & xstate.features & XFEATURE_AVX;
+    vx_box_set_ymm(p->box, is_there ? xstate.ymm : none);
+    return true;
+}
+
 static bool take_fpstate(struct vxl_proc *p, vx_gaddr addr)
 {
     struct abi32_fpstate state;
@@ -162,6 +217,8 @@ static bool take_fpstate(struct vxl_proc *p, vx_gaddr addr)
     } else if (!vxl_get(p, addr, &state, sizeof state)) {
         return false;
     }
+    if (has_xstate(p) && !take_xstate(p, addr, state.fx))
+        return false;
     vxi_fx_from_fsave((const uint8_t *)&state, state.fx);
     vx_box_set_fxsave(p->box, state.fx);
     return true;

@@ -59,3 +59,7 @@
 #: reject V03 at 0
         .byte 0x65, 0x67, 0x48, 0x8b, 0x00      # movq %gs:(%eax),%rax
         hlt
+
+#: reject V03 at 0
+        .byte 0x3e, 0xc5, 0xf8, 0x58, 0xc1      # a prefix before VEX
+        hlt

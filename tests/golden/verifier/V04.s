@@ -247,8 +247,114 @@
         xgetbv
         hlt
 
-#: reject V04 at 0
+#: accept
         vaddps %xmm0, %xmm1, %xmm2
+        vaddps %ymm7, %ymm7, %ymm7
+        .byte 0xc4, 0xe1, 0x70, 0x58, 0xd0      # vaddps, the longer form
+        vpaddd %ymm0, %ymm1, %ymm2
+        vaddss %gs:(%r14d), %xmm1, %xmm2
+        vmovdqu %ymm3, %gs:8(%eax,%r9d,4)
+        vmaskmovps %gs:(%eax), %ymm1, %ymm2
+        vpmaskmovq %ymm2, %ymm1, %gs:(%ecx)
+        vblendvps %ymm7, %ymm0, %ymm1, %ymm2
+        vfmadd231pd %gs:(%eax), %ymm1, %ymm2
+        andnl %r14d, %r8d, %r10d
+        mulxl %gs:(%eax), %ecx, %edx
+        shlxl %r14d, %gs:(%eax), %eax
+        blsrl %eax, %r14d
+        rorxl $3, %r14d, %eax
+        vpcmpestri $0, %xmm0, %xmm1
+        vzeroupper
+        vzeroall
+        hlt
+
+#: reject V04 at 0
+        vpgatherdd %xmm0, %gs:(%eax,%xmm1), %xmm2       # the index is a vector
+        hlt
+
+#: reject V04 at 0
+        vgatherqpd %ymm0, %gs:(%eax,%ymm1), %ymm2
+        hlt
+
+#: reject V04 at 0
+        vmaskmovdqu %xmm0, %xmm1                # stores through rdi
+        hlt
+
+#: reject V04 at 0
+        andnq %rax, %rcx, %rdx                  # VEX.W: 64 bits
+        hlt
+
+#: reject V04 at 0
+        vmovq %rax, %xmm0
+        hlt
+
+#: reject V04 at 0
+        vmovq %xmm0, %rax
+        hlt
+
+#: reject V04 at 0
+        vcvtsi2sd %rax, %xmm0, %xmm0
+        hlt
+
+#: reject V04 at 0
+        vcvttsd2si %xmm0, %rax
+        hlt
+
+#: reject V04 at 0
+        vpextrq $0, %xmm0, %rax
+        hlt
+
+#: reject V04 at 0
+        .byte 0xc4, 0xe1, 0xf8, 0x58, 0xc1      # vaddps with VEX.W, which it ignores
+        hlt
+
+#: reject V04 at 0
+        .byte 0xc5, 0xfe, 0x58, 0xc1            # vaddss with VEX.L, which it ignores
+        hlt
+
+#: reject V04 at 0
+        .byte 0xc4, 0xe2, 0x7c, 0xf2, 0xc1      # andn with VEX.L
+        hlt
+
+#: reject V04 at 0
+        vaesenc %ymm0, %ymm1, %ymm2             # VAES
+        hlt
+
+#: reject V04 at 0
+        vpclmulqdq $0, %ymm0, %ymm1, %ymm2
+        hlt
+
+#: reject V04 at 4
+        vaddsubps %xmm0, %xmm1, %xmm2
+        .byte 0xc4, 0xe0, 0x78, 0x58, 0xc1      # map 0
+        hlt
+
+#: reject V04 at 0
+        .byte 0xc4, 0xe4, 0x78, 0x58, 0xc1      # map 4
+        hlt
+
+#: reject V04 at 0
+        .byte 0xc4, 0xe2, 0x78, 0xf3, 0xe0      # the group of blsr: no such digit
+        hlt
+
+#: reject V04 at 0
+        .byte 0x65, 0x67, 0xc5, 0xf9, 0x73, 0x10, 0x01   # vpsrlq, memory form
+        hlt
+
+#: reject V04 at 0
+        .byte 0x8f, 0xe8, 0x78, 0xa2, 0xc1, 0x00        # XOP
+        hlt
+
+#: reject V04 at 0
+        xsave %gs:(%eax)
+        hlt
+
+#: reject V04 at 0
+        xrstor %gs:(%eax)
+        hlt
+
+#: reject V04 at 0
+        xsavec %gs:(%eax)
         hlt
 
 #: reject V04 at 0
@@ -269,4 +375,20 @@
 
 #: reject V04 at 0
         .byte 0x06                              # push %es of an i386
+        hlt
+
+#: reject V04 at 0
+        .byte 0x66, 0xc5, 0xf8, 0x58, 0xc1      # 66 before VEX: always undefined
+        hlt
+
+#: reject V04 at 0
+        vaddps (%eax), %ymm1, %ymm2             # 67 alone before VEX
+        hlt
+
+#: reject V04 at 0
+        .byte 0xf3, 0xc5, 0xf8, 0x58, 0xc1
+        hlt
+
+#: reject V04 at 0
+        .byte 0x41, 0xc5, 0xf8, 0x58, 0xc1      # REX before VEX
         hlt

@@ -32,3 +32,7 @@
 #: reject V05 at 0
         .byte 0xf0, 0x90                        # lock nop
         hlt
+
+#: reject V04 at 0
+        .byte 0xf0, 0xc5, 0xf8, 0x58, 0xc1      # lock before VEX
+        hlt

@@ -66,3 +66,39 @@
 #: reject V06 at 0
         .byte 0x67, 0xeb, 0x00                  # jmp with 67
         hlt
+
+#: reject V06 at 0
+        vaddps (%rax), %ymm1, %ymm2
+        hlt
+
+#: reject V06 at 0
+        vaddps %gs:(%rax), %ymm1, %ymm2
+        hlt
+
+#: reject V06 at 0
+        .byte 0x65, 0x67, 0xc5, 0xf4, 0x58, 0xd1        # no memory operand
+        hlt
+
+#: reject V06 at 0
+        .byte 0x65, 0x67, 0xc5, 0xf8, 0x77              # vzeroupper
+        hlt
+
+#: reject V06 at 0
+        vmovdqu %ymm0, (%rdi)
+        hlt
+
+#: reject V06 at 0
+        vmaskmovps (%rax), %ymm1, %ymm2
+        hlt
+
+#: reject V06 at 0
+        vpmaskmovd %ymm2, %ymm1, (%rcx)
+        hlt
+
+#: reject V06 at 0
+        mulxl (%rax), %ecx, %edx
+        hlt
+
+#: reject V06 at 0
+        vldmxcsr (%rax)
+        hlt

@@ -21,3 +21,7 @@
 #: reject V07 at 0
         .byte 0x0f, 0x1f, 0x05, 0, 0, 0, 0      # a nop, too
         hlt
+
+#: reject V07 at 0
+        .byte 0x65, 0x67, 0xc5, 0xf4, 0x58, 0x15, 0, 0, 0, 0    # vaddps, eip-relative
+        hlt

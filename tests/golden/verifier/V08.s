@@ -112,3 +112,51 @@
 #: reject V08 at 0
         nopl (%rsp)
         hlt
+
+#: reject V08 at 0
+        andnl %eax, %ecx, %esp
+        hlt
+
+#: reject V08 at 0
+        andnl %esp, %ecx, %eax
+        hlt
+
+#: reject V08 at 0
+        andnl %eax, %r15d, %ecx                 # in VEX.vvvv
+        hlt
+
+#: reject V08 at 0
+        andnl %eax, %r12d, %ecx
+        hlt
+
+#: reject V08 at 0
+        blsrl %eax, %r11d                       # VEX.vvvv is the destination
+        hlt
+
+#: reject V08 at 0
+        mulxl %eax, %esp, %ecx
+        hlt
+
+#: reject V08 at 0
+        shlxl %r13d, %eax, %ecx
+        hlt
+
+#: reject V08 at 0
+        vmovdqu %gs:(%r13d), %ymm0
+        hlt
+
+#: reject V08 at 0
+        vmovdqu %ymm0, %gs:(%eax,%r15d)
+        hlt
+
+#: reject V08 at 0
+        vmovdqu %ymm0, %gs:(%esp)
+        hlt
+
+#: reject V08 at 0
+        vmovd %r15d, %xmm0
+        hlt
+
+#: reject V08 at 0
+        vmovmskps %ymm0, %r12d
+        hlt

@@ -59,3 +59,43 @@
 #: reject V09 at 0
         .byte 0x41, 0xeb, 0                     # jmp with REX.B
         hlt
+
+#: reject V09 at 0
+        vaddps %ymm8, %ymm1, %ymm2
+        hlt
+
+#: reject V09 at 0
+        vaddps %ymm0, %ymm9, %ymm2              # in VEX.vvvv
+        hlt
+
+#: reject V09 at 0
+        vaddps %ymm0, %ymm1, %ymm10
+        hlt
+
+#: reject V09 at 0
+        vblendvps %ymm8, %ymm0, %ymm1, %ymm2    # in the immediate
+        hlt
+
+#: reject V09 at 0
+        .byte 0xc4, 0xa1, 0x70, 0x58, 0xc1      # VEX.X without SIB
+        hlt
+
+#: reject V09 at 0
+        .byte 0xc5, 0xf0, 0x28, 0xc1            # vmovaps with something in VEX.vvvv
+        hlt
+
+#: reject V09 at 0
+        .byte 0xc5, 0xf0, 0x77                  # vzeroupper, too
+        hlt
+
+#: reject V09 at 0
+        .byte 0xc4, 0xc1, 0x78, 0x77            # vzeroupper with VEX.B
+        hlt
+
+#: reject V09 at 0
+        .byte 0x65, 0x67, 0xc5, 0xf2, 0x10, 0x00        # vmovss from memory with something in VEX.vvvv
+        hlt
+
+#: reject V09 at 0
+        vpsrld $3, %ymm0, %ymm12
+        hlt
