@@ -66,9 +66,14 @@ class Row:
         return mandatory + {0: [], 1: [0x0F], 2: [0x0F, 0x38], 3: [0x0F, 0x3A]}[self.map] + [self.opcode]
 
 
-def rows():
-    """All rows."""
+def fields():
+    """The arguments of each row's macro, as text."""
     source = MACRO + f'#include "{TABLE}"\n'
     text = subprocess.run(["gcc", "-E", "-P", "-x", "c", "-"], input=source, stdout=subprocess.PIPE, check=True, text=True).stdout
     found = [[field.strip() for field in line.split("?")] for line in re.findall(r"@([^;]*);", text)]
-    return [Row(fields) for fields in found if fields[1] in ("NP", "NPO", "P66", "PF3", "PF2")]
+    return [words for words in found if words[1] in ("NP", "NPO", "P66", "PF3", "PF2")]
+
+
+def rows():
+    """All rows."""
+    return [Row(words) for words in fields()]

@@ -37,19 +37,8 @@ POINTERS = {3: "ebx", 5: "ebp", 6: "esi", 7: "edi"}
 
 def optional_rows():
     """The rows that need one of FEATURES."""
-    source = table.MACRO + f'#include "{table.TABLE}"\n'
-    text = subprocess.run(["gcc", "-E", "-P", "-x", "c", "-"], input=source, stdout=subprocess.PIPE, check=True, text=True).stdout
-    found = [[field.strip() for field in line.split("|")] for line in re.findall(r"@([^;]*);", text)]
-    rows = []
-    for fields in found:
-        # the form, and the features at the end, have | in them
-        form, rest = [], fields[3:]
-        while not rest[0].startswith('"'):
-            form.append(rest.pop(0))
-        row = Encoding([*fields[:3], form, *rest])
-        if row.features and row.name not in ELSEWHERE and row.klass != "UD":
-            rows.append(row)
-    return rows
+    rows = [Encoding(fields) for fields in table.fields()]
+    return [row for row in rows if row.features and row.name not in ELSEWHERE and row.klass != "UD"]
 
 
 class Encoding:
@@ -57,11 +46,11 @@ class Encoding:
 
     def __init__(self, fields):
         self.map, self.prefix, self.opcode = int(fields[0], 0), fields[1], eval(fields[2], {})  # pylint: disable=eval-used
-        self.form = set(re.findall(r"[A-Z]\w*(?:\(\w+\))?", " ".join(fields[3])))
+        self.form = set(re.findall(r"[A-Z]\w*(?:\(\w+\))?", fields[3]))
         text = ["".join(re.findall(r'"([^"]*)"', field)) for field in fields[4:7]]
         self.name, self.access, self.klass = text[0], text[2], fields[7]
         self.operands = text[1].split(",") if text[1] else []
-        self.features = set(re.findall(r"VX_CPU_(\w+)", " ".join(fields[8:]))) & set(FEATURES)
+        self.features = set(re.findall(r"VX_CPU_(\w+)", fields[8])) & set(FEATURES)
         self.is_vex = self.map >= 4
         self.map -= 3 if self.is_vex else 0
 
