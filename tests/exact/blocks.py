@@ -12,8 +12,8 @@ LOOP_COUNT = ECX
 class Block:
     """Instructions with labels. rel8, rel32 and absolute references are filled in by bytes_at."""
 
-    def __init__(self, random):
-        self.random, self.items = random, []
+    def __init__(self, random, is_defined=False):
+        self.random, self.items, self.is_defined = random, [], is_defined
 
     def pick(self, items):
         return items[int(self.random.random() * len(items))]
@@ -61,6 +61,8 @@ class Block:
         for _ in range(self.random.getrandbits(8) % (most + 1)):
             a, b = self.pick(FREE), self.pick(FREE)
             kind = self.random.getrandbits(3)
+            if self.is_defined and kind in (5, 6): # shifts and products leave flags undefined
+                kind = 0
             op = self.random.getrandbits(3) << 3
             if kind < 3:
                 self.put([op | self.pick((1, 3)), 0xC0 | a << 3 | b])
@@ -391,9 +393,9 @@ BLOCKS = (loop, branches, calls, jump_table, own_address, thunk, unbalanced, add
 REWRITING = (rewritten,)
 
 
-def block(random, kind, pc):
-    """Instructions of one block of this kind at pc."""
-    b = Block(random)
+def block(random, kind, pc, is_defined=False):
+    """Instructions of one block of this kind at pc. is_defined: only what the manual defines."""
+    b = Block(random, is_defined)
     kind(b)
     return b.bytes_at(pc)
 

@@ -303,7 +303,7 @@ class Encoder:
             before.append(mov(ECX, self.pick((0, 1, 2, 0x10000, 0x10001, 0xFFFFFFFF))))
         elif row.name in FAR_BITS and "a16" in variant.how and row.digit() is None:
             # past 64 KiB addresses start again, which is not done (docs/design.md)
-            before.append(mov(EDX, self.bits(7)))
+            before.append(mov(EDX, self.bits(4)))
         elif row.name.startswith(("maskmov", "vmaskmovdqu")): # which byte is missed first, and with what x87 state, is up to the processor
             before.append(mov(EDI, self.address(False)))
         elif row.klass == "BOUND" and address and "edge" not in variant.how and self.bits(1):
