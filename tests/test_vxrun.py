@@ -326,6 +326,7 @@ class Guests(unittest.TestCase):
     def test_single_step(self):
         self.compare("step")
         self.compare("step", "--no-cache")
+        self.compare("stepall", "--no-cache") # a program from its first instruction to its last
 
     def test_rewritten_code(self):
         self.compare("rewrite", "--no-cache")

@@ -27,6 +27,7 @@ import program  # noqa: E402
 import shrink  # noqa: E402
 
 SHOWN = 8 # differences
+MANY = 50 # differences, that are not looked at one by one
 LONG = 300 # seconds that a program may take
 
 
@@ -100,6 +101,8 @@ def one_program(runs, supply, seed, count, counted, rewriting, alone=None):
         if ours.returncode or len(got) != count:
             print(f"seed {seed}, {name}: exit {ours.returncode} after case {len(got)}: {ours.stderr.decode(errors='replace')[:300]}")
             different = different[:1]
+        if len(different) <= MANY:
+            different = [i for i in different if not shrink.is_past_the_end(run([base, str(i)]).stdout, run([*command, str(i)]).stdout)]
         for i in sorted(set(different) - bad)[:SHOWN]:
             print(f"seed {seed}, {name}, case {i}: DIFFERENT")
             shrink.report(runs, cases[i], rewriting)
