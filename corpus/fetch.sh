@@ -22,7 +22,7 @@ skip() {
 
 # What tests/dynamic_test.py runs.
 programs='bash dash busybox coreutils sed gawk grep findutils diffutils tar gzip bzip2 xz-utils zstd brotli perl python3
-libpython3-stdlib lua5.4 luajit sqlite3 jq bc openssl flac vorbis-tools opus-tools libjpeg-turbo-progs webp git file
+libpython3-stdlib libpython3-testsuite lua5.4 luajit sqlite3 jq bc openssl flac vorbis-tools opus-tools libjpeg-turbo-progs webp git file
 ripgrep fd-find gron fzf pigz base-files'
 
 case "${1-}:${2-root}" in

@@ -201,6 +201,11 @@ async def work(n): await asyncio.sleep(0.01 * n); return n
 async def main(): print(await asyncio.gather(*(work(i) for i in range(4))))
 asyncio.run(main())
 """, "/usr/bin/python3"),
+    case("python tests", r"""
+for m in json re math struct itertools collections string textwrap float dict set zlib heapq bisect binascii base64; do
+    python3 -m unittest test.test_$m > log 2>&1; echo "$m: $? $(tail -n 1 log) $(grep '^Ran' log | sed 's/ in .*//') $(grep -E '^(FAIL|ERROR):' log | sort)"
+done; rm -rf log
+""", hide_files=True),
     case("lua", r"""
 cat > s.lua <<'EOT'
 local t = {} for l in io.lines('in.text') do for w in l:gmatch('%a+') do t[w] = (t[w] or 0) + 1 end end

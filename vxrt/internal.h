@@ -342,6 +342,11 @@ static inline bool vxi_is_exec(const struct vx_box *box, vx_gaddr addr)
 
 /* memory.c, pages.c */
 int vxi_host_prot(uint8_t page);
+/*
+ * mmap over pages of the window with the host protection prot, from fd or (-1) of zeros. False: the window has no hole all the same; what was
+ * there is there still, or the pages are not mapped any more, and the map says so.
+ */
+bool vxi_map_window(struct vx_box *box, uint32_t first, uint64_t count, int prot, int fd, uint64_t offset);
 /* Make the host protection of [first, last] pages that of the page map. */
 vx_status vxi_protect_pages(struct vx_box *box, uint32_t first, uint32_t last);
 /* The bytes of pages [first, last] are about to change: drop the code made from them, and let writes in. */

@@ -82,8 +82,10 @@ vx_status vx_box_poke(struct vx_box *box, vx_gaddr addr, const void *src, size_t
     uint32_t first = addr / VX_PAGE_BYTES, last = (uint32_t)((addr + (uint64_t)size - 1) / VX_PAGE_BYTES);
     vxi_changed(box, first, last);
     if (mprotect(box->window + (uint64_t)first * VX_PAGE_BYTES, (uint64_t)(last - first + 1) * VX_PAGE_BYTES,
-                 PROT_READ | PROT_WRITE) != 0)
+                 PROT_READ | PROT_WRITE) != 0) {
+        vxi_protect_pages(box, first, last); /* some may have been done */
         return VX_ERR_MEMORY;
+    }
     vx_status status = copy(box, box->window + addr, src, size);
     vx_status restored = vxi_protect_pages(box, first, last);
     return status != VX_OK ? status : restored;

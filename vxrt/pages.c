@@ -5,6 +5,7 @@
  * Guest pages are never executable for the host, and pages whose bytes
  * stand for translated code are not writable, so that a write is noticed.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -23,18 +24,54 @@ int vxi_host_prot(uint8_t page)
     return PROT_READ;
 }
 
-vx_status vxi_protect_pages(struct vx_box *box, uint32_t first, uint32_t last)
+#define KEEP (-1)
+
+static int host_prot_with(uint8_t page, int prot)
+{
+    return vxi_host_prot(prot == KEEP ? page : (uint8_t)((page & ~PROT_BITS) | prot));
+}
+
+/* The host's protection of pages [first, last] as if the map said `prot`. Returns how many could be done. */
+static uint32_t protect_as(struct vx_box *box, uint32_t first, uint32_t last, int prot)
 {
     for (uint32_t i = first; i <= last;) {
-        int prot = vxi_host_prot(box->pages[i]);
+        int host = host_prot_with(box->pages[i], prot);
         uint32_t end = i + 1;
-        while (end <= last && vxi_host_prot(box->pages[end]) == prot)
+        while (end <= last && host_prot_with(box->pages[end], prot) == host)
             end++;
-        if (mprotect(box->window + (uint64_t)i * VX_PAGE_BYTES, (uint64_t)(end - i) * VX_PAGE_BYTES, prot) != 0)
-            return VX_ERR_MEMORY;
+        if (mprotect(box->window + (uint64_t)i * VX_PAGE_BYTES, (uint64_t)(end - i) * VX_PAGE_BYTES, host) != 0)
+            return i - first;
         i = end;
     }
-    return VX_OK;
+    return last - first + 1;
+}
+
+vx_status vxi_protect_pages(struct vx_box *box, uint32_t first, uint32_t last)
+{
+    return protect_as(box, first, last, KEEP) == last - first + 1 ? VX_OK : VX_ERR_MEMORY;
+}
+
+/*
+ * A mapping that failed may have taken away what was there before (kernels before 6.12; file systems that refuse), and a hole in
+ * the window could become the host's next mapping. Nothing is known to help if it cannot be filled.
+ */
+bool vxi_map_window(struct vx_box *box, uint32_t first, uint64_t count, int prot, int fd, uint64_t offset)
+{
+    int flags = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE;
+    uint8_t *at = box->window + (uint64_t)first * VX_PAGE_BYTES;
+    uint64_t size = count * VX_PAGE_BYTES;
+    if (mmap(at, size, prot, flags | (fd < 0 ? MAP_ANONYMOUS : 0), fd, (off_t)offset) != MAP_FAILED)
+        return true;
+    if (madvise(at, size, MADV_NORMAL) == 0) /* it fails where nothing is mapped */
+        return false;
+    if (mmap(at, size, PROT_NONE, flags | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+        abort();
+    for (uint64_t i = first; i < first + count; i++) {
+        box->mapped_pages -= (box->pages[i] & VXI_PAGE_MAPPED) != 0;
+        box->pages[i] = 0;
+    }
+    vxi_spans_changed(box);
+    return false;
 }
 
 void vxi_code_changes(struct vx_box *box, uint32_t first, uint32_t last)
@@ -113,9 +150,7 @@ static vx_status map(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot,
     vxi_changed(box, first, last);
     box->has_files |= fd >= 0;
     uint8_t value = (uint8_t)(prot | VXI_PAGE_MAPPED);
-    int flags = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0);
-    void *at = mmap(box->window + addr, count * VX_PAGE_BYTES, vxi_host_prot(value), flags, fd, (off_t)offset);
-    if (at == MAP_FAILED)
+    if (!vxi_map_window(box, first, count, vxi_host_prot(value), fd, offset))
         return VX_ERR_MEMORY;
     set_pages(box, first, last, value);
     box->mapped_pages += count - replaced;
@@ -165,6 +200,19 @@ vx_status vxi_map_runs(struct vx_box *box, const struct vxi_run *runs, size_t co
     return VX_OK;
 }
 
+/* Like unmapping, but never takes another mapping of the host's, of which there may be no more. */
+static bool close_pages(struct vx_box *box, uint32_t first, uint32_t last)
+{
+    uint8_t *at = box->window + (uint64_t)first * VX_PAGE_BYTES;
+    size_t size = (size_t)(last - first + 1) * VX_PAGE_BYTES;
+    if (mprotect(at, size, PROT_NONE) == 0) {
+        madvise(at, size, MADV_DONTNEED);
+        return true;
+    }
+    vxi_protect_pages(box, first, last);
+    return false;
+}
+
 vx_status vx_box_unmap(struct vx_box *box, vx_gaddr addr, uint32_t size)
 {
     uint32_t first, last;
@@ -174,10 +222,7 @@ vx_status vx_box_unmap(struct vx_box *box, vx_gaddr addr, uint32_t size)
         return VX_ERR_RANGE;
     vxi_code_changes(box, first, last);
     vxi_changed(box, first, last);
-    uint64_t count = (uint64_t)last - first + 1;
-    void *at = mmap(box->window + addr, count * VX_PAGE_BYTES, PROT_NONE,
-                    MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE | MAP_ANONYMOUS, -1, 0);
-    if (at == MAP_FAILED)
+    if (!vxi_map_window(box, first, (uint64_t)last - first + 1, PROT_NONE, -1, 0) && !close_pages(box, first, last))
         return VX_ERR_MEMORY;
     box->mapped_pages -= count_mapped(box, first, last);
     set_pages(box, first, last, 0);
@@ -202,6 +247,11 @@ vx_status vx_box_protect(struct vx_box *box, vx_gaddr addr, uint32_t size, int p
     /* Code stays good while its bytes do and it may be executed. */
     if (!(prot & VX_PROT_EXEC))
         vxi_code_changes(box, first, last);
+    uint32_t done = protect_as(box, first, last, prot);
+    if (done != last - first + 1) { /* all or nothing; taking back needs no more mappings than there were */
+        protect_as(box, first, last, KEEP);
+        return VX_ERR_MEMORY;
+    }
     for (uint32_t i = first; i <= last; i++)
         box->pages[i] = (uint8_t)((box->pages[i] & ~PROT_BITS) | prot);
     if (gains_exec) {
@@ -210,7 +260,7 @@ vx_status vx_box_protect(struct vx_box *box, vx_gaddr addr, uint32_t size, int p
     }
     if (has_change)
         vxi_spans_changed(box);
-    return vxi_protect_pages(box, first, last);
+    return VX_OK;
 }
 
 vx_gaddr vx_box_find_free(const struct vx_box *box, uint32_t size, vx_gaddr below)

@@ -31,20 +31,13 @@ const struct vxi_piece *vxi_piece_at(const struct vx_snapshot *snapshot, uint32_
     return i < snapshot->piece_count && snapshot->pieces[i].first <= page ? &snapshot->pieces[i] : NULL;
 }
 
-static bool map_pages(struct vx_box *box, uint32_t first, uint32_t count, int prot, int fd, uint64_t offset)
-{
-    int flags = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0);
-    return mmap(box->window + (uint64_t)first * VX_PAGE_BYTES, (uint64_t)count * VX_PAGE_BYTES, prot, flags, fd,
-                (off_t)offset) != MAP_FAILED;
-}
-
 /* Nothing is in the snapshot at [first, end). */
 static bool clear_hole(struct vx_box *box, uint32_t first, uint32_t end, bool is_fresh)
 {
     if (first >= end || is_fresh)
         return true;
     memset(box->pages + first, 0, end - first);
-    return map_pages(box, first, end - first, PROT_NONE, -1, 0);
+    return vxi_map_window(box, first, end - first, PROT_NONE, -1, 0);
 }
 
 vx_status vxi_restore_pages(struct vx_box *box, const struct vx_snapshot *snapshot, uint32_t first, uint32_t last,
@@ -62,7 +55,7 @@ vx_status vxi_restore_pages(struct vx_box *box, const struct vx_snapshot *snapsh
         uint32_t skip = from - piece->first;
         is_good &= clear_hole(box, at, from, is_fresh);
         if (!is_fresh || piece->fd >= 0 || piece->prot != PROT_NONE) /* else it is so already */
-            is_good &= map_pages(box, from, end - from, piece->prot, piece->fd,
+            is_good &= vxi_map_window(box, from, end - from, piece->prot, piece->fd,
                                  piece->offset + (uint64_t)skip * VX_PAGE_BYTES);
         memcpy(box->pages + from, piece->bytes + skip, end - from);
         at = end;
@@ -251,7 +244,7 @@ static vx_status rebase(struct vx_box *box, struct vx_snapshot *snapshot)
     vx_status status = VX_OK;
     for (size_t i = 0; status == VX_OK && i < snapshot->piece_count; i++) {
         const struct vxi_piece *piece = &snapshot->pieces[i];
-        if (!map_pages(box, piece->first, piece->count, piece->prot, piece->fd, piece->offset))
+        if (!vxi_map_window(box, piece->first, piece->count, piece->prot, piece->fd, piece->offset))
             status = VX_ERR_MEMORY;
     }
     if (status != VX_OK) {
