@@ -115,7 +115,10 @@ static void *call(void *arg)
 int main(int argc, char **argv)
 {
     pthread_t threads[5];
-    shared = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    /* with a page of nothing on both sides, so that no call writes to the threads' stacks */
+    shared = mmap(NULL, (PAGES + 2) * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    shared += PAGE;
+    mprotect(shared, PAGES * PAGE, PROT_READ | PROT_WRITE);
     signal(SIGUSR1, handler);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGSEGV, SIG_DFL);
