@@ -55,6 +55,12 @@ static void *sum_of(void *arg)
     return (void *)(long)(sum & 0x7fffffff);
 }
 
+static void *fill_buffer(void *arg)
+{
+    char buffer[1000];
+    return (void *)(long)recv(*(int *)arg, buffer, sizeof buffer, MSG_WAITALL);
+}
+
 static void streams(void)
 {
     static unsigned char bytes[BYTES];
@@ -74,6 +80,13 @@ static void streams(void)
         sent += (size_t)done;
     shutdown(pair[1], SHUT_WR);
     printf("socket %d %ld\n", (int)sent, join(reader));
+    start(&reader, fill_buffer, &pair[1]);
+    for (int i = 0; i < 10; i++) {
+        usleep(1000);
+        if (write(pair[0], bytes + 100 * i, 100) != 100)
+            printf("short write\n");
+    }
+    printf("whole %ld\n", join(reader));
 }
 
 /* ---- locks of files -------------------------------------------------- */

@@ -56,14 +56,19 @@ static int32_t failed(struct vxl_proc *p, const struct transfer *t)
 }
 
 /* A pipe or socket, from which another thread may have to read first. */
-static bool may_fill_up(struct vxl_proc *p, const struct transfer *t, const struct abi32_iovec *iov, unsigned count)
+static bool may_fill_up(int host)
 {
     struct stat st;
+    return fstat(host, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)) &&
+           !(fcntl(host, F_GETFL) & O_NONBLOCK);
+}
+
+static bool is_large(const struct abi32_iovec *iov, unsigned count)
+{
     uint64_t total = 0;
     for (unsigned i = 0; i < count; i++)
         total += iov[i].len;
-    return p->threads && t->is_write && total > PIPE_BUF && fstat(t->host, &st) == 0 &&
-           (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)) && !(fcntl(t->host, F_GETFL) & O_NONBLOCK);
+    return total > PIPE_BUF;
 }
 
 /*
@@ -103,7 +108,7 @@ static int32_t write_in_parts(struct vxl_proc *p, const struct transfer *t, cons
 static int32_t transfer(struct vxl_proc *p, const struct transfer *t, const struct abi32_iovec *iov,
                         unsigned count)
 {
-    if (may_fill_up(p, t, iov, count))
+    if (p->threads && t->is_write && is_large(iov, count) && may_fill_up(t->host))
         return write_in_parts(p, t, iov, count);
     struct iovec host[IOV_LIMIT];
     int used = 0, first = -1;
@@ -321,7 +326,7 @@ static int32_t send_file(struct vxl_proc *p, const uint32_t *a, unsigned offset_
         if (vxl_wait_fd(p, out, POLLOUT) < 0)
             return -VXL_RESTART_SYS;
         /* with threads: what fits without waiting, as others may have to read first */
-        uint32_t most = p->threads ? PIPE_BUF : COUNT_LIMIT;
+        uint32_t most = p->threads && may_fill_up(out) ? PIPE_BUF : COUNT_LIMIT;
         ssize_t done = sendfile(out, in, a[2] ? &at : NULL, a[3] < most ? a[3] : most);
         if (done < 0 && errno == EINTR && !vxl_is_interrupted(p))
             continue;

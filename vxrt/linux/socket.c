@@ -129,6 +129,32 @@ static int32_t send_message(struct vxl_proc *p, uint32_t number, const struct me
     }
 }
 
+/* MSG_WAITALL of a stream, with threads: in parts, so that others run meanwhile. */
+static bool is_to_fill(struct vxl_proc *p, const struct vxl_fd *fd, const struct message *m, ssize_t have,
+                       uint32_t size)
+{
+    int type = 0;
+    socklen_t length = sizeof type;
+    return p->threads && m->flags & MSG_WAITALL && !(m->flags & MSG_PEEK) && have < (ssize_t)size && blocks(fd, m->flags) &&
+           getsockopt(fd->host, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
+}
+
+/* As long as the descriptor is the same one. Returns how many bytes there are in all. */
+static ssize_t receive_rest(struct vxl_proc *p, uint32_t number, uint8_t *buffer, ssize_t have, uint32_t size)
+{
+    const struct vxl_fd *fd = &p->fds[number];
+    uint32_t serial = fd->serial;
+    while (have < (ssize_t)size) {
+        if (vxl_thread_pause(p, fd->host, POLLIN) < 0 || !fd->in_use || fd->serial != serial)
+            break;
+        ssize_t done = recv(fd->host, buffer + have, size - (uint32_t)have, MSG_DONTWAIT);
+        if (done == 0 || (done < 0 && errno != EAGAIN && errno != EINTR))
+            break;
+        have += done > 0 ? done : 0;
+    }
+    return have;
+}
+
 /* m->address: whom it is from. */
 static int32_t receive_message(struct vxl_proc *p, uint32_t number, struct message *m)
 {
@@ -151,8 +177,10 @@ static int32_t receive_message(struct vxl_proc *p, uint32_t number, struct messa
         if (waited < 0)
             return waited == -EINTR ? -VXL_RESTART_SYS : waited;
         m->address.size = sizeof m->address.u;
-        int extra = p->threads && !(m->flags & MSG_WAITALL) ? MSG_DONTWAIT : 0;
+        int extra = p->threads ? MSG_DONTWAIT : 0;
         done = recvfrom(fd->host, buffer, size, (int)m->flags | extra, &m->address.u.any, &m->address.size);
+        if (done > 0 && is_to_fill(p, fd, m, done, size))
+            done = receive_rest(p, number, buffer, done, size);
         if (done >= 0)
             break;
         if (errno == EAGAIN && extra && blocks(fd, m->flags)) /* somebody else was first */
