@@ -319,7 +319,7 @@ static void test_starting(void)
     CU_ASSERT_EQUAL(result.i32, 3);
     CU_ASSERT_EQUAL(vx_box_call(box, &func, ARGS(I(1), I(2)), NULL, NULL), VX_OK);
     /* The stack ends where it was asked to. */
-    trap = call_trap(image, box, "recurse", "i(i)", ARGS(I(100)), VX_TRAP_PAGE);
+    trap = call_trap(image, box, "recurse", "i(i)", ARGS(I(100)), VX_TRAP_STACK);
     CU_ASSERT_TRUE(trap.is_protection);
     vx_box_free(box);
     /* An empty box can be started too: for code of the embedder's own. */

@@ -195,6 +195,7 @@ vx_status vxi_box_make(const struct vx_box_options *options, uint32_t cpu, struc
         if (options->max_memory && options->max_memory < VXI_WINDOW_BYTES)
             box->max_pages = options->max_memory / VX_PAGE_BYTES;
         box->no_dynamic = options->no_dynamic;
+        box->memory_traps = options->memory_traps;
     }
     box->cpu = cpu;
     box->units.cpu.allowed = cpu;

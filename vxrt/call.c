@@ -114,6 +114,18 @@ static void release(struct vx_box *box, const struct vxi_frame *frame)
     box->calls.in_host = true;
 }
 
+/* Frames larger than this may miss the end of the stack. */
+#define STACK_REACH 0x10000u
+
+void vxi_stack_trap(const struct vx_box *box, struct vx_trap *trap)
+{
+    vx_gaddr low = box->calls.stack_low;
+    uint8_t page = box->pages[trap->address / VX_PAGE_BYTES];
+    if (trap->kind == VX_TRAP_PAGE && trap->access != VX_ACCESS_EXEC && box->calls.base && trap->address < low &&
+        low - trap->address <= STACK_REACH && !(page & (VX_PROT_READ | VX_PROT_WRITE | VX_PROT_EXEC)))
+        trap->kind = VX_TRAP_STACK;
+}
+
 /* The calling thread may use the box: it is free, or this is a host function that it runs. */
 static vx_status claim(struct vx_box *box, struct vxi_frame *frame)
 {
@@ -160,6 +172,7 @@ static vx_status finish(struct vx_box *box, const struct vxi_frame *frame, bool 
         vxi_error_trap(trap, VX_ERR_UNWOUND, 0);
     }
     trap->eip = ctx->regs.eip;
+    vxi_stack_trap(box, trap);
     box->stats.traps++;
     if (has_begun && !box->calls.is_passed_on)
         keep_stopped(box, frame, trap->kind == VX_TRAP_SUSPENDED);

@@ -103,7 +103,7 @@ static vx_status classify_all(struct capture *c)
         if (c->pagemap < 0 || pread(c->pagemap, entries, sizeof entries, (off_t)at) != (ssize_t)sizeof entries)
             memset(entries, 0xdf, sizeof entries); /* present, not of a file */
         for (uint32_t i = 0; status == VX_OK && i < BLOCK; i++)
-            if (c->box->pages[first + i] & VXI_PAGE_MAPPED)
+            if ((c->box->pages[first + i] & (VXI_PAGE_MAPPED | VXI_PAGE_SHARED)) == VXI_PAGE_MAPPED)
                 status = classify(c, first + i, entries[i]);
     }
     return status;
@@ -223,6 +223,7 @@ static vx_status place_all(struct capture *c)
     for (uint32_t page = first_used(c, 1); status == VX_OK && page < VXI_PAGE_COUNT; page = first_used(c, page + 1))
         if (c->from[page] != UNMAPPED)
             status = place(c, page, index++);
+    c->snapshot->mapped_pages = index;
     if (status == VX_OK && c->store &&
         fcntl(c->store->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
         status = VX_ERR_MEMORY;
@@ -265,7 +266,6 @@ static vx_status keep_zones(struct vx_snapshot *s, const struct vxi_zones *zones
 static void keep_state(struct vx_snapshot *s, const struct vx_box *box)
 {
     const struct vxi_context *ctx = box->ctx;
-    s->mapped_pages = box->mapped_pages;
     s->exec_low = box->exec_low;
     s->exec_high = box->exec_high;
     s->cpu = box->cpu;

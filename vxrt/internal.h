@@ -36,6 +36,7 @@ enum {
     VXI_PAGE_CODE = 16,  /* a dynamic unit was made from its bytes: the host keeps it read-only */
     VXI_PAGE_IMAGE = 32, /* holds the image's code, which the cache stands for: read-only as well */
     VXI_PAGE_HOT = 64,   /* code that was rewritten often: runs one checked instruction at a time */
+    VXI_PAGE_SHARED = 128, /* of a buffer (buffer.c): never code; the kernel knows whether it may be written */
 };
 
 /* ---- dynamic code: units (unit.c) ---- */
@@ -212,6 +213,7 @@ struct vxi_calls {
 #define VXI_SYSTEM_PARK 0x56580001u /* as in vx_guest.h */
 struct vxi_system {
     bool is_active;
+    bool has_no_memory;     /* the system call that is being answered asked for too much */
     int streams[VX_MAX_STREAMS]; /* host descriptor + 1; 0: not granted */
     vx_gaddr heap, heap_end;
 };
@@ -265,6 +267,16 @@ struct vxi_changes {
 
 /* ---- box ---- */
 
+/* What is left of a limit of time, and the timer that watches over it. */
+enum { VXI_CLOCK_WALL, VXI_CLOCK_CPU, VXI_CLOCKS };
+struct vxi_clock {
+    bool has_timer;
+    timer_t timer;
+    int thread;         /* that it signals */
+    uint64_t left_ns, start_ns; /* when the run began: what is left */
+    uint64_t at_ns;     /* when the timer will fire; 0 = idle */
+};
+
 /* What the signal handlers of a host thread work on while it runs a box. */
 struct vxi_seat {
     struct vx_box *box;
@@ -286,7 +298,7 @@ struct vx_box {
     size_t held_count;
     vx_status refused_status; /* of the last zone that was refused */
     uint32_t refused_rule;
-    bool no_dynamic;
+    bool no_dynamic, memory_traps;
     uint32_t cpu;       /* VX_CPU_* */
     atomic_bool is_running;
     atomic_int runner;  /* thread that runs it, 0 = none */
@@ -312,14 +324,10 @@ struct vx_box {
     int32_t resume_delta;
     uint8_t *rewrites;  /* per page: how often its code was dropped, saturating */
     uint32_t tls[3];
-    /* time limit */
-    bool has_timer, has_limit;
-    timer_t timer;
-    int timer_thread;
-    uint64_t limit_ns;  /* left */
-    uint64_t full_limit_ns; /* as it was set */
-    uint64_t run_start_ns;
-    uint64_t timer_at_ns; /* when the timer will fire; 0 = idle */
+    /* limits of time */
+    bool has_limit;
+    uint64_t limits_ns[VXI_CLOCKS]; /* as they were set; 0: none */
+    struct vxi_clock clocks[VXI_CLOCKS];
     uint32_t return_epoch; /* counts resets of the return stack: slots of an older one may not be used */
     struct vxi_calls calls;
     struct vxi_system system;
@@ -341,12 +349,15 @@ static inline bool vxi_is_exec(const struct vx_box *box, vx_gaddr addr)
 }
 
 /* memory.c, pages.c */
+/* Map pages as vx_box_map does. page: as in the page map; with VXI_PAGE_SHARED, fd is a buffer's. fd -1: zeros. */
+vx_status vxi_map_pages(struct vx_box *box, vx_gaddr addr, uint32_t size, uint8_t page, int fd, uint64_t offset);
 int vxi_host_prot(uint8_t page);
 /*
  * mmap over pages of the window with the host protection prot, from fd or (-1) of zeros. False: the window has no hole all the same; what was
  * there is there still, or the pages are not mapped any more, and the map says so.
  */
-bool vxi_map_window(struct vx_box *box, uint32_t first, uint64_t count, int prot, int fd, uint64_t offset);
+bool vxi_map_window(struct vx_box *box, uint32_t first, uint64_t count, int prot, int fd, uint64_t offset,
+                    bool is_shared);
 /* Make the host protection of [first, last] pages that of the page map. */
 vx_status vxi_protect_pages(struct vx_box *box, uint32_t first, uint32_t last);
 /* The bytes of pages [first, last] are about to change: drop the code made from them, and let writes in. */
@@ -514,6 +525,8 @@ static inline bool vxi_is_gate(vx_gaddr addr)
 {
     return addr - VX_GATE_BASE < VX_GATE_BYTES;
 }
+/* call.c: a page fault at the end of the stack is VX_TRAP_STACK. */
+void vxi_stack_trap(const struct vx_box *box, struct vx_trap *trap);
 /* system.c: answer the system call in the registers. False: *trap, or left to the embedder. */
 bool vxi_system_call(struct vx_box *box, struct vx_trap *trap);
 /* Prepare the stack of a program below `top`. */
@@ -575,8 +588,8 @@ extern __thread struct vxi_reader *vxi_reader __attribute__((tls_model("initial-
 extern const char vxi_signal_mark; /* its address in a SIGURG says that it is ours */
 void vxi_timer_begin(struct vx_box *box);
 void vxi_timer_end(struct vx_box *box);
-/* True if the limit is reached; else the timer runs again. */
-bool vxi_timer_expired(struct vx_box *box);
+/* True if a limit is reached, and *kind says which; else the timers run again. */
+bool vxi_timer_expired(struct vx_box *box, enum vx_trap_kind *kind);
 void vxi_timer_free(struct vx_box *box);
 /* Send this thread another request soon. Async-signal-safe. */
 void vxi_retry_later(struct vxi_context *ctx);

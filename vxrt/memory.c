@@ -80,6 +80,9 @@ vx_status vx_box_poke(struct vx_box *box, vx_gaddr addr, const void *src, size_t
     if (is_accessible(box, addr, size, VX_PROT_WRITE))
         return copy(box, box->window + addr, src, size);
     uint32_t first = addr / VX_PAGE_BYTES, last = (uint32_t)((addr + (uint64_t)size - 1) / VX_PAGE_BYTES);
+    for (uint32_t i = first; i <= last; i++)
+        if (box->pages[i] & VXI_PAGE_SHARED && !(box->pages[i] & VX_PROT_WRITE))
+            return VX_ERR_RANGE;
     vxi_changed(box, first, last);
     if (mprotect(box->window + (uint64_t)first * VX_PAGE_BYTES, (uint64_t)(last - first + 1) * VX_PAGE_BYTES,
                  PROT_READ | PROT_WRITE) != 0) {

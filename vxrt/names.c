@@ -28,6 +28,9 @@ const char *vx_trap_name(enum vx_trap_kind kind)
         [VX_TRAP_IMPORT] = "missing import called",
         [VX_TRAP_NESTING] = "nested too deeply",
         [VX_TRAP_EXIT] = "exit",
+        [VX_TRAP_CPU_LIMIT] = "processor time limit reached",
+        [VX_TRAP_STACK] = "stack overflow",
+        [VX_TRAP_MEMORY] = "memory limit reached",
     };
     if ((unsigned)kind >= sizeof names / sizeof *names || !names[kind])
         return "unknown trap";

@@ -55,12 +55,13 @@ vx_status vxi_protect_pages(struct vx_box *box, uint32_t first, uint32_t last)
  * A mapping that failed may have taken away what was there before (kernels before 6.12; file systems that refuse), and a hole in
  * the window could become the host's next mapping. Nothing is known to help if it cannot be filled.
  */
-bool vxi_map_window(struct vx_box *box, uint32_t first, uint64_t count, int prot, int fd, uint64_t offset)
+bool vxi_map_window(struct vx_box *box, uint32_t first, uint64_t count, int prot, int fd, uint64_t offset,
+                    bool is_shared)
 {
-    int flags = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE;
+    int flags = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, kind = is_shared ? MAP_SHARED | MAP_FIXED : flags;
     uint8_t *at = box->window + (uint64_t)first * VX_PAGE_BYTES;
     uint64_t size = count * VX_PAGE_BYTES;
-    if (mmap(at, size, prot, flags | (fd < 0 ? MAP_ANONYMOUS : 0), fd, (off_t)offset) != MAP_FAILED)
+    if (mmap(at, size, prot, kind | (fd < 0 ? MAP_ANONYMOUS : 0), fd, (off_t)offset) != MAP_FAILED)
         return true;
     if (madvise(at, size, MADV_NORMAL) == 0) /* it fails where nothing is mapped */
         return false;
@@ -136,11 +137,10 @@ static void set_pages(struct vx_box *box, uint32_t first, uint32_t last, uint8_t
         vxi_spans_changed(box);
 }
 
-static vx_status map(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot, int fd, uint64_t offset)
+vx_status vxi_map_pages(struct vx_box *box, vx_gaddr addr, uint32_t size, uint8_t page, int fd, uint64_t offset)
 {
     uint32_t first, last;
-    if (prot & ~PROT_BITS)
-        return VX_ERR_ARGUMENT;
+    bool is_shared = page & VXI_PAGE_SHARED;
     if (!page_range(addr, size, &first, &last))
         return VX_ERR_RANGE;
     uint64_t count = (uint64_t)last - first + 1, replaced = count_mapped(box, first, last);
@@ -148,13 +148,18 @@ static vx_status map(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot,
         return VX_ERR_TOO_LARGE;
     vxi_code_changes(box, first, last);
     vxi_changed(box, first, last);
-    box->has_files |= fd >= 0;
-    uint8_t value = (uint8_t)(prot | VXI_PAGE_MAPPED);
-    if (!vxi_map_window(box, first, count, vxi_host_prot(value), fd, offset))
+    box->has_files |= fd >= 0 && !is_shared;
+    uint8_t value = page | VXI_PAGE_MAPPED;
+    if (!vxi_map_window(box, first, count, vxi_host_prot(value), fd, offset, is_shared))
         return VX_ERR_MEMORY;
     set_pages(box, first, last, value);
     box->mapped_pages += count - replaced;
     return VX_OK;
+}
+
+static vx_status map(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot, int fd, uint64_t offset)
+{
+    return prot & ~PROT_BITS ? VX_ERR_ARGUMENT : vxi_map_pages(box, addr, size, (uint8_t)prot, fd, offset);
 }
 
 vx_status vx_box_map(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot)
@@ -222,11 +227,31 @@ vx_status vx_box_unmap(struct vx_box *box, vx_gaddr addr, uint32_t size)
         return VX_ERR_RANGE;
     vxi_code_changes(box, first, last);
     vxi_changed(box, first, last);
-    if (!vxi_map_window(box, first, (uint64_t)last - first + 1, PROT_NONE, -1, 0) && !close_pages(box, first, last))
+    if (!vxi_map_window(box, first, (uint64_t)last - first + 1, PROT_NONE, -1, 0, false) && !close_pages(box, first, last))
         return VX_ERR_MEMORY;
     box->mapped_pages -= count_mapped(box, first, last);
     set_pages(box, first, last, 0);
     return VX_OK;
+}
+
+/*
+ * May the pages of buffers in [first, last] get this protection? Never that to execute; and what was shared for reading
+ * is mapped from a descriptor for reading, so that the kernel refuses more.
+ */
+static bool is_granted(struct vx_box *box, uint32_t first, uint32_t last, int prot)
+{
+    for (uint32_t i = first; i <= last; i++) {
+        if (!(box->pages[i] & VXI_PAGE_SHARED))
+            continue;
+        if (prot & VX_PROT_EXEC)
+            return false;
+        if (prot & VX_PROT_WRITE && !(box->pages[i] & VX_PROT_WRITE) &&
+            mprotect(box->window + (uint64_t)i * VX_PAGE_BYTES, VX_PAGE_BYTES, PROT_READ | PROT_WRITE) != 0) {
+            vxi_protect_pages(box, first, last);
+            return false;
+        }
+    }
+    return true;
 }
 
 vx_status vx_box_protect(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot)
@@ -236,13 +261,16 @@ vx_status vx_box_protect(struct vx_box *box, vx_gaddr addr, uint32_t size, int p
         return VX_ERR_ARGUMENT;
     if (!page_range(addr, size, &first, &last))
         return VX_ERR_RANGE;
-    bool has_change = false, gains_exec = false;
+    bool has_change = false, gains_exec = false, has_shared = false;
     for (uint32_t i = first; i <= last; i++) {
         if (!(box->pages[i] & VXI_PAGE_MAPPED))
             return VX_ERR_RANGE;
         has_change |= ((box->pages[i] ^ prot) & VX_PROT_EXEC) || (prot & VX_PROT_EXEC && prot & VX_PROT_WRITE);
         gains_exec |= prot & ~box->pages[i] & VX_PROT_EXEC;
+        has_shared |= box->pages[i] & VXI_PAGE_SHARED;
     }
+    if (has_shared && !is_granted(box, first, last, prot))
+        return VX_ERR_RANGE;
     vxi_changed(box, first, last);
     /* Code stays good while its bytes do and it may be executed. */
     if (!(prot & VX_PROT_EXEC))

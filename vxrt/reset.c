@@ -37,7 +37,7 @@ static bool clear_hole(struct vx_box *box, uint32_t first, uint32_t end, bool is
     if (first >= end || is_fresh)
         return true;
     memset(box->pages + first, 0, end - first);
-    return vxi_map_window(box, first, end - first, PROT_NONE, -1, 0);
+    return vxi_map_window(box, first, end - first, PROT_NONE, -1, 0, false);
 }
 
 vx_status vxi_restore_pages(struct vx_box *box, const struct vx_snapshot *snapshot, uint32_t first, uint32_t last,
@@ -56,7 +56,7 @@ vx_status vxi_restore_pages(struct vx_box *box, const struct vx_snapshot *snapsh
         is_good &= clear_hole(box, at, from, is_fresh);
         if (!is_fresh || piece->fd >= 0 || piece->prot != PROT_NONE) /* else it is so already */
             is_good &= vxi_map_window(box, from, end - from, piece->prot, piece->fd,
-                                 piece->offset + (uint64_t)skip * VX_PAGE_BYTES);
+                                 piece->offset + (uint64_t)skip * VX_PAGE_BYTES, false);
         memcpy(box->pages + from, piece->bytes + skip, end - from);
         at = end;
     }
@@ -162,7 +162,8 @@ static vx_status restore(struct vx_box *box, const struct vx_snapshot *s)
         return status;
     box->changes = (struct vxi_changes){ 0 };
     box->has_files = box->has_rewrites = box->is_spoiled = false;
-    box->limit_ns = box->full_limit_ns;
+    for (int i = 0; i < VXI_CLOCKS; i++)
+        box->clocks[i].left_ns = box->limits_ns[i];
     return VX_OK;
 }
 
@@ -244,7 +245,7 @@ static vx_status rebase(struct vx_box *box, struct vx_snapshot *snapshot)
     vx_status status = VX_OK;
     for (size_t i = 0; status == VX_OK && i < snapshot->piece_count; i++) {
         const struct vxi_piece *piece = &snapshot->pieces[i];
-        if (!vxi_map_window(box, piece->first, piece->count, piece->prot, piece->fd, piece->offset))
+        if (!vxi_map_window(box, piece->first, piece->count, piece->prot, piece->fd, piece->offset, false))
             status = VX_ERR_MEMORY;
     }
     if (status != VX_OK) {
@@ -258,6 +259,10 @@ static vx_status rebase(struct vx_box *box, struct vx_snapshot *snapshot)
     box->base = snapshot;
     box->changes = (struct vxi_changes){ 0 };
     box->has_files = false;
+    /* Buffers are no part of the snapshot. */
+    for (uint32_t i = 1; i < VXI_PAGE_COUNT && box->mapped_pages != snapshot->mapped_pages; i++)
+        if (box->pages[i] & VXI_PAGE_SHARED)
+            vxi_changed(box, i, i);
     return VX_OK;
 }
 

@@ -118,6 +118,7 @@ void vxi_run_on(struct vx_box *box, struct vx_trap *trap)
     if (!vxi_is_stopped(box, trap) && vxi_run(box, vxi_resolve(box, false, trap), trap))
         *trap = (struct vx_trap){ .kind = VX_TRAP_PAGE, .address = VX_GATE_RETURN, .access = VX_ACCESS_EXEC };
     trap->eip = box->ctx->regs.eip;
+    vxi_stack_trap(box, trap);
     box->stats.traps++;
 }
 

@@ -28,8 +28,9 @@ bool vxi_is_stopped(struct vx_box *box, struct vx_trap *trap)
     }
     if (box->pending & VXI_INTERRUPT_TIMER) {
         box->pending &= ~(uint32_t)VXI_INTERRUPT_TIMER;
-        if (vxi_timer_expired(box)) {
-            trap->kind = VX_TRAP_LIMIT;
+        enum vx_trap_kind kind;
+        if (vxi_timer_expired(box, &kind)) {
+            trap->kind = kind;
             return true;
         }
     }
@@ -40,7 +41,8 @@ bool vxi_is_stopped(struct vx_box *box, struct vx_trap *trap)
 static bool is_wanted(struct vx_box *box)
 {
     box->pending |= atomic_exchange(&box->ctx->interrupt, 0);
-    if (box->pending == VXI_INTERRUPT_TIMER && !vxi_timer_expired(box))
+    enum vx_trap_kind kind;
+    if (box->pending == VXI_INTERRUPT_TIMER && !vxi_timer_expired(box, &kind))
         box->pending = 0;
     return box->pending != 0;
 }

@@ -105,8 +105,10 @@ static uint32_t set_break(struct vx_box *box, uint32_t wanted)
         if (vx_box_page_prot(box, at) >= 0)
             return system->heap_end;
     if ((to > from && vx_box_map(box, from, to - from, VX_PROT_READ | VX_PROT_WRITE) != VX_OK) ||
-        (to < from && vx_box_unmap(box, to, from - to) != VX_OK))
+        (to < from && vx_box_unmap(box, to, from - to) != VX_OK)) {
+        system->has_no_memory = true;
         return system->heap_end;
+    }
     system->heap_end = wanted;
     return wanted;
 }
@@ -126,6 +128,7 @@ static uint32_t map(struct vx_box *box, vx_gaddr addr, uint32_t size, uint32_t p
     if (!(flags & GUEST_MAP_FIXED))
         addr = vx_box_find_free(box, size, MAP_BELOW);
     uint32_t error = addr ? error_of(vx_box_map(box, addr, size, prot_of(prot))) : (uint32_t)-ENOMEM;
+    box->system.has_no_memory = error == (uint32_t)-ENOMEM;
     return error ? error : addr;
 }
 
@@ -216,7 +219,11 @@ bool vxi_system_call(struct vx_box *box, struct vx_trap *trap)
     uint32_t result = answer(box, &(const struct vx_regs){ .eax = regs->eax, .ebx = regs->ebx, .ecx = regs->ecx, .edx = regs->edx,
                                                           .esi = regs->esi, .edi = regs->edi, .ebp = regs->ebp });
     regs->eax = result;
-    return true;
+    bool is_over = box->memory_traps && box->system.has_no_memory;
+    box->system.has_no_memory = false;
+    if (is_over)
+        *trap = (struct vx_trap){ .kind = VX_TRAP_MEMORY };
+    return !is_over;
 }
 
 vx_status vx_box_set_stream(struct vx_box *box, unsigned number, int fd)

@@ -118,7 +118,9 @@ static void init_thread(struct vx_box *box, struct vx_thread *t)
     memcpy(ctx->fx, from->fx, sizeof ctx->fx);
     memcpy(ctx->ymm, from->ymm, sizeof ctx->ymm);
     ctx->is_x87_idle = from->is_x87_idle;
-    t->kept = (struct vxi_kept){ .limit_ns = box->limit_ns };
+    t->kept = (struct vxi_kept){ .force_single = false };
+    for (int i = 0; i < VXI_CLOCKS; i++)
+        t->kept.clocks[i].left_ns = box->clocks[i].left_ns;
     memcpy(t->kept.tls, box->tls, sizeof box->tls);
     t->retries = 0;
     t->trap = (struct vx_trap){ 0 };

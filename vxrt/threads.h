@@ -20,10 +20,7 @@ struct vxi_kept {
     vx_gaddr resume_eip;
     int32_t resume_delta;
     uint32_t tls[3];
-    bool has_timer;
-    timer_t timer;
-    int timer_thread;
-    uint64_t limit_ns, run_start_ns, timer_at_ns;
+    struct vxi_clock clocks[VXI_CLOCKS];
 };
 
 struct vx_thread {

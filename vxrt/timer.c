@@ -25,81 +25,121 @@ uint64_t vxi_now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-void vxi_timer_free(struct vx_box *box)
+/* What each of the limits counts, and how a run ends there. */
+static const clockid_t clock_ids[VXI_CLOCKS] = { CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID };
+static const enum vx_trap_kind trap_kinds[VXI_CLOCKS] = { VX_TRAP_LIMIT, VX_TRAP_CPU_LIMIT };
+
+static uint64_t now_ns(int which)
 {
-    if (box->has_timer)
-        timer_delete(box->timer);
-    box->has_timer = false;
-    box->timer_at_ns = 0;
+    struct timespec now;
+    clock_gettime(clock_ids[which], &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static vx_status make_timer(struct vx_box *box, int thread)
+static void free_timer(struct vxi_clock *clock)
+{
+    if (clock->has_timer)
+        timer_delete(clock->timer);
+    clock->has_timer = false;
+    clock->at_ns = 0;
+}
+
+void vxi_timer_free(struct vx_box *box)
+{
+    for (int i = 0; i < VXI_CLOCKS; i++)
+        free_timer(&box->clocks[i]);
+}
+
+static vx_status make_timer(struct vxi_clock *clock, int which, int thread)
 {
     struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGURG };
     event.sigev_value.sival_ptr = (void *)(uintptr_t)&vxi_signal_mark;
     event.sigev_notify_thread_id = thread;
-    vxi_timer_free(box);
-    if (timer_create(CLOCK_MONOTONIC, &event, &box->timer) != 0)
+    free_timer(clock);
+    if (timer_create(clock_ids[which], &event, &clock->timer) != 0)
         return VX_ERR_MEMORY;
-    box->has_timer = true;
-    box->timer_thread = thread;
+    clock->has_timer = true;
+    clock->thread = thread;
     return VX_OK;
 }
 
-static void arm(struct vx_box *box, uint64_t at_ns)
+static void arm(struct vxi_clock *clock, uint64_t at_ns)
 {
     struct itimerspec when = { .it_value = { .tv_sec = (time_t)(at_ns / 1000000000u),
                                              .tv_nsec = (long)(at_ns % 1000000000u) } };
-    box->timer_at_ns = timer_settime(box->timer, TIMER_ABSTIME, &when, NULL) == 0 ? at_ns : 0;
+    clock->at_ns = timer_settime(clock->timer, TIMER_ABSTIME, &when, NULL) == 0 ? at_ns : 0;
 }
 
-vx_status vx_box_set_time_limit(struct vx_box *box, uint64_t nanoseconds)
+static vx_status set_limit(struct vx_box *box, int which, uint64_t nanoseconds)
 {
     if (!box)
         return VX_ERR_ARGUMENT;
     if (atomic_load(&box->is_running))
         return VX_ERR_BUSY;
-    vxi_timer_free(box);
+    free_timer(&box->clocks[which]);
     atomic_fetch_and(&box->ctx->interrupt, ~(uint32_t)VXI_INTERRUPT_TIMER);
-    box->has_limit = nanoseconds != 0;
-    box->limit_ns = box->full_limit_ns = nanoseconds;
+    box->clocks[which].left_ns = box->limits_ns[which] = nanoseconds;
+    box->has_limit = box->limits_ns[0] || box->limits_ns[1];
     return VX_OK;
+}
+
+vx_status vx_box_set_time_limit(struct vx_box *box, uint64_t nanoseconds)
+{
+    return set_limit(box, VXI_CLOCK_WALL, nanoseconds);
+}
+
+vx_status vx_box_set_cpu_limit(struct vx_box *box, uint64_t nanoseconds)
+{
+    return set_limit(box, VXI_CLOCK_CPU, nanoseconds);
+}
+
+static void begin(struct vx_box *box, int which, int thread)
+{
+    struct vxi_clock *clock = &box->clocks[which];
+    clock->start_ns = now_ns(which);
+    if (clock->left_ns == 0) {
+        atomic_fetch_or(&box->ctx->interrupt, VXI_INTERRUPT_TIMER);
+        return;
+    }
+    bool is_ours = clock->has_timer && clock->thread == thread;
+    if (is_ours && clock->at_ns > clock->start_ns)
+        return;
+    /* Without a timer the limit holds at the next exit only; better than no run at all. */
+    if (is_ours || make_timer(clock, which, thread) == VX_OK)
+        arm(clock, clock->start_ns + clock->left_ns);
 }
 
 void vxi_timer_begin(struct vx_box *box)
 {
-    if (!box->has_limit)
-        return;
-    int thread = vxi_thread_id();
-    box->run_start_ns = vxi_now_ns();
-    if (box->limit_ns == 0) {
-        atomic_fetch_or(&box->ctx->interrupt, VXI_INTERRUPT_TIMER);
-        return;
-    }
-    if (box->has_timer && box->timer_thread == thread && box->timer_at_ns > box->run_start_ns)
-        return;
-    /* Without a timer the limit holds at the next exit only; better than no run at all. */
-    if ((box->has_timer && box->timer_thread == thread) || make_timer(box, thread) == VX_OK)
-        arm(box, box->run_start_ns + box->limit_ns);
+    for (int i = 0; box->has_limit && i < VXI_CLOCKS; i++)
+        if (box->limits_ns[i])
+            begin(box, i, vxi_thread_id());
 }
 
 void vxi_timer_end(struct vx_box *box)
 {
-    if (!box->has_limit)
-        return;
-    uint64_t used = vxi_now_ns() - box->run_start_ns;
-    box->limit_ns = used < box->limit_ns ? box->limit_ns - used : 0;
+    for (int i = 0; box->has_limit && i < VXI_CLOCKS; i++) {
+        struct vxi_clock *clock = &box->clocks[i];
+        if (!box->limits_ns[i])
+            continue;
+        uint64_t used = now_ns(i) - clock->start_ns;
+        clock->left_ns = used < clock->left_ns ? clock->left_ns - used : 0;
+    }
 }
 
-bool vxi_timer_expired(struct vx_box *box)
+bool vxi_timer_expired(struct vx_box *box, enum vx_trap_kind *kind)
 {
     atomic_fetch_and(&box->ctx->interrupt, ~(uint32_t)VXI_INTERRUPT_TIMER);
-    if (!box->has_limit)
-        return false;
-    uint64_t now = vxi_now_ns();
-    if (now - box->run_start_ns >= box->limit_ns)
-        return true;
-    arm(box, box->run_start_ns + box->limit_ns);
+    for (int i = 0; box->has_limit && i < VXI_CLOCKS; i++) {
+        struct vxi_clock *clock = &box->clocks[i];
+        if (!box->limits_ns[i])
+            continue;
+        *kind = trap_kinds[i];
+        if (now_ns(i) - clock->start_ns >= clock->left_ns)
+            return true;
+        if (clock->has_timer)
+            arm(clock, clock->start_ns + clock->left_ns);
+    }
     return false;
 }
 

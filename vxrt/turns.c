@@ -8,6 +8,7 @@
  * a host address left that could be stale. They stay there until it lets go.
  */
 #include <signal.h>
+#include <string.h>
 
 #include "vxrt/threads.h"
 
@@ -20,9 +21,8 @@ static void keep(const struct vx_box *box, struct vx_thread *t)
                                  .is_stepping = box->is_stepping, .has_met_rep = box->has_met_rep,
                                  .pending = box->pending, .steps = box->steps, .resume_host = box->resume_host,
                                  .resume_eip = box->resume_eip, .resume_delta = box->resume_delta,
-                                 .tls = { box->tls[0], box->tls[1], box->tls[2] }, .has_timer = box->has_timer,
-                                 .timer = box->timer, .timer_thread = box->timer_thread, .limit_ns = box->limit_ns,
-                                 .run_start_ns = box->run_start_ns, .timer_at_ns = box->timer_at_ns };
+                                 .tls = { box->tls[0], box->tls[1], box->tls[2] } };
+    memcpy(t->kept.clocks, box->clocks, sizeof box->clocks);
 }
 
 void vxi_turn_load(struct vx_box *box, struct vx_thread *t)
@@ -46,12 +46,7 @@ void vxi_turn_load(struct vx_box *box, struct vx_thread *t)
     box->resume_delta = kept->resume_delta;
     for (size_t i = 0; i < 3; i++)
         box->tls[i] = kept->tls[i];
-    box->has_timer = kept->has_timer;
-    box->timer = kept->timer;
-    box->timer_thread = kept->timer_thread;
-    box->limit_ns = kept->limit_ns;
-    box->run_start_ns = kept->run_start_ns;
-    box->timer_at_ns = kept->timer_at_ns;
+    memcpy(box->clocks, kept->clocks, sizeof box->clocks);
 }
 
 void vxi_forget_places(struct vx_box *box)

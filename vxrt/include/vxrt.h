@@ -73,6 +73,7 @@ struct vx_box_options {
     uint64_t max_memory; /* bytes of guest memory mapped at once; 0 = 4 GiB */
     const char *cpu;     /* without an image: name of the guest's CPU, as in vx_image_options; else it is the image's */
     bool no_dynamic;     /* a path that is not in the cache: VX_TRAP_NOT_CACHED */
+    bool memory_traps;   /* a program (vx_box_start) that asks for more than there is: VX_TRAP_MEMORY; else it sees ENOMEM */
 };
 
 /* Make a box with the image's segments mapped. image may be NULL: an empty window.
@@ -166,7 +167,7 @@ enum vx_trap_kind {
     VX_TRAP_ALIGNMENT,    /* #AC */
     VX_TRAP_PROTECTION,   /* #GP: privileged instruction, bad selector, misaligned SSE operand */
     VX_TRAP_INTERRUPT,    /* int n: vector = n; eip at the instruction */
-    VX_TRAP_LIMIT,        /* time limit reached */
+    VX_TRAP_LIMIT,        /* limit of wall-clock time reached */
     VX_TRAP_STOPPED,      /* vx_box_interrupt */
     VX_TRAP_NOT_CACHED,   /* no_dynamic, and eip is not in the cache */
     VX_TRAP_ERROR,        /* the runtime failed: status says why (memory, a rejected fragment) */
@@ -174,7 +175,10 @@ enum vx_trap_kind {
     VX_TRAP_SUSPENDED,    /* a host function suspended the call; eip at the import */
     VX_TRAP_IMPORT,       /* call of an import without a host function; eip at the import */
     VX_TRAP_NESTING,      /* host and guest called each other too deeply */
-    VX_TRAP_EXIT          /* the guest program ended: detail is its exit code */
+    VX_TRAP_EXIT,         /* the guest program ended: detail is its exit code */
+    VX_TRAP_CPU_LIMIT,    /* limit of processor time reached */
+    VX_TRAP_STACK,        /* as PAGE, where a box that was started has the end of its stack */
+    VX_TRAP_MEMORY        /* memory_traps: a system call for memory failed; eip is after it, eax its result */
 };
 enum vx_access { VX_ACCESS_READ = 0, VX_ACCESS_WRITE = 1, VX_ACCESS_EXEC = 2 };
 
@@ -199,8 +203,13 @@ vx_status vx_box_run(struct vx_box *box, struct vx_trap *trap);
 /* Stop the box at the next instruction boundary, from any thread or signal handler: the current run (or, if none, the
  * next) ends with VX_TRAP_STOPPED. Async-signal-safe. Requests do not add up. */
 void vx_box_interrupt(struct vx_box *box);
-/* Wall-clock time that runs may take in all from now on, in nanoseconds; then VX_TRAP_LIMIT. 0: no limit. */
+/* Wall-clock time that runs may take in all from now on, in nanoseconds; then VX_TRAP_LIMIT. 0: no limit. VX_ERR_BUSY. */
 vx_status vx_box_set_time_limit(struct vx_box *box, uint64_t nanoseconds);
+/*
+ * The same for processor time of the threads that run the box, host functions included; then VX_TRAP_CPU_LIMIT. The kernel
+ * looks at it with each of its clock ticks: the end comes up to some milliseconds late.
+ */
+vx_status vx_box_set_cpu_limit(struct vx_box *box, uint64_t nanoseconds);
 
 const char *vx_trap_name(enum vx_trap_kind kind);
 
