@@ -112,6 +112,26 @@ static void test_parallel(void)
     free_workers(box, workers, WORKERS);
 }
 
+/* Two threads that compute, after each other and at once: printed, as the machine may have one processor to spare. */
+GUEST(compute, "movl $40000000, %ecx\n 1: imull $0x343fd, %eax\n addl $0x269ec3, %eax\n decl %ecx\n jnz 1b\n int $0x80\n");
+
+static void test_speed(void)
+{
+    struct worker workers[2];
+    struct vx_box *box = BOX(compute);
+    make_workers(box, workers, 2, CODE);
+    double begin = seconds();
+    work(&workers[0]);
+    work(&workers[1]);
+    double middle = seconds();
+    workers[0].regs.eip = workers[1].regs.eip = CODE;
+    start_workers(workers, 2);
+    join_workers(workers, 2);
+    double end = seconds();
+    printf(" one by one %.0f ms, at once %.0f ms ", (middle - begin) * 1e3, (end - middle) * 1e3);
+    free_workers(box, workers, 2);
+}
+
 /* Thread 0 changes what the others run, 150 times, and waits until one of them has run it. */
 GUEST(patch, "testl %edi, %edi\n jnz 3f\n"
              "movl $1, %ecx\n"
@@ -344,6 +364,7 @@ int main(void)
     CU_initialize_registry();
     CU_pSuite suite = CU_add_suite("threads", NULL, NULL);
     CU_add_test(suite, "in parallel", test_parallel);
+    CU_add_test(suite, "speed", test_speed);
     CU_add_test(suite, "one writes code that others run", test_patch);
     CU_add_test(suite, "hostile races", test_hostile);
     CU_add_test(suite, "interrupt one, interrupt all", test_interrupt);
