@@ -109,6 +109,13 @@ def variants(row):
                 kinds = [k for k in kinds if "edge" not in k[1] and k[1] != "a16"]
             if row.name in LOCKABLE and row.memory_access() == "x":
                 kinds += [("mem", "lock", b"\xF0"), ("mem", "fs lock", b"\x64\xF0")]
+    if row.prefix == "NP" and row.map == 0 and row.opcode != 0x90 and row.klass not in ("STRING", "JCC", "JMP", "CALL", "RET", "LOOPE", "LOOPNE") and \
+            not row.name.startswith(("ins", "outs")):
+        # These mean nothing here. (loope and loopne: AMD's processors take them for the condition.)
+        kinds += [(kinds[-1][0] if kinds[-1][1] == "" else kinds[0][0], how, prefixes)
+                  for how, prefixes in (("f2, ignored", b"\xF2"), ("f3, ignored", b"\xF3"), ("all ignored", b"\x2E\xF3\x3E\xF2\x3E"))]
+    if row.prefix in ("PF2", "PF3") and row.map < 4: # 16 bits (popcnt, crc32), or nothing
+        kinds += [(kind, f"{how} 66".strip(), p + b"\x66") for kind, how, p in kinds[:2]]
     if row.prefix in ("NP", "NPO") and row.name != "mov cr": # some processors take lock for another register
         kinds.append((kinds[0][0], "lock, illegal", b"\xF0"))
     result = []
