@@ -1,6 +1,7 @@
 """The cases of faults.py: instructions whose memory operand is missing, read-only, or across two pages, in
 every form of the opcode table; instructions with implicit operands; and the other exceptions.
 """
+import forms
 import program
 import table
 
@@ -118,6 +119,21 @@ def row_cases(rows):
                 stack = address if row.klass == "POP_E" else address + 4
                 yield Case(f"{row.name} ({hexa(row.encoding() + modrm)}), stack {place}", row.encoding() + modrm,
                            {EBX: ARENA + 3 * PAGE + 0x100, ESP: stack & 0xFFFFFFFF}, prot, ("end",) * 4)
+
+
+def vex_cases(rows):
+    """Rows with VEX, each length. Not gathers: what is left of the mask is up to the processor."""
+    for number, row in enumerate(rows):
+        if row.map < 4 or row.klass == "GATHER" or row.name.startswith("vmaskmovdqu") or not forms.takes_memory(row):
+            continue
+        digit = row.digit()
+        named = any(o[0] in "HB" for o in row.operands)
+        immediate = [5] if any(o[0] in "I" for o in row.operands) else [0x50] if any(o[0] == "L" for o in row.operands) else []
+        for length in row.lengths():
+            for place, prot, address in places((1, 4, 9)):
+                modrm, regs = memory_form(number, 2 if digit is None else digit, address)
+                code = row.vex_bytes(length, "VW1" in row.vex, 3 if named else None, number % 2) + modrm + immediate
+                yield Case(f"{row.name} {','.join(row.operands)} ({hexa(code)}), {place}", code, regs, prot)
 
 
 # ---- implicit operands ------------------------------------------------
@@ -305,9 +321,10 @@ def sse_exceptions():
             yield Case(f"sse {kind} {text}", code, {EBX: P1}, fill=fill, fp=SSE_MASKS[kind] << 16 | 0x37F)
 
 
-def all_cases():
-    rows = [row for row in table.rows() if program.features(row) <= program.DEFAULT]
+def all_cases(features):
+    """All cases of the rows that need no more than these features. xsave and xrstor, which shift with the processor, are left to run.py."""
+    rows = [row for row in table.rows() if program.features(row) <= features and row.klass != "UD" and not forms.is_xsave(row)]
     result = []
-    for cases in (row_cases(rows), stack_cases(), string_cases(), segment_cases(rows), other_cases(), jumps_by_return(), integer_exceptions(), x87_exceptions(), sse_exceptions()):
+    for cases in (row_cases(rows), vex_cases(rows), stack_cases(), string_cases(), segment_cases(rows), other_cases(), jumps_by_return(), integer_exceptions(), x87_exceptions(), sse_exceptions()):
         result += cases
     return result

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compare every kind of fault under vxrun with the processor itself.
 
-usage: faults.py BIN-DIR [--keep DIR] [--only TEXT] [--list]
+usage: faults.py BIN-DIR [--keep DIR] [--only TEXT] [--list] [--cpu NAME]
 
 Each case of fault_cases.py is an instruction whose operand is missing, read-only, or across two pages, or
 that raises another exception. faults_runner.c records all registers, x87, SSE and memory at each fault,
@@ -19,6 +19,8 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import fault_cases  # noqa: E402
+import program  # noqa: E402
+import run as exact  # noqa: E402
 import table  # noqa: E402
 
 WORDS = ["id", "signal", "code", "address", "vector", "error", "cr2", "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "eip", "eflags",
@@ -149,6 +151,7 @@ def main():
     parser.add_argument("--keep")
     parser.add_argument("--only", default="")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--cpu", default="sse4.2")
     args = parser.parse_args()
     vxc, vxrun = os.path.join(args.bin, "vxc"), os.path.join(args.bin, "vxrun")
     work = args.keep or tempfile.mkdtemp(prefix="vx-faults-")
@@ -156,7 +159,10 @@ def main():
     if run(["gcc", "-m32", "-nostdlib", "-static", "-x", "c", "/dev/null", "-r", "-o", "/dev/null"]).returncode:
         print("skipped: gcc -m32 does not work here")
         return 77
-    cases = [case for case in fault_cases.all_cases() if args.only in case.text]
+    host = program.host_features()
+    features = program.DEFAULT if args.cpu == "sse4.2" else \
+        host & program.guest_features(exact.Runs(args.bin, work, args.cpu).virtual_cpu())
+    cases = [case for case in fault_cases.all_cases(features) if args.only in case.text]
     base = os.path.join(work, "faults")
     build(cases, base)
     native = run([base])
@@ -174,9 +180,9 @@ def main():
     named = [row for row in table.rows() if row.is_memory()]
     left_out = sorted({row.name for row in named} & fault_cases.NOT_COMPARED)
     print(f"{sum(row.name not in left_out for row in named)} of {len(named)} rows with a memory operand; not compared: {', '.join(left_out)}")
-    subprocess.run([vxc, "compile", "-o", base + ".vxc", base], check=True)
+    subprocess.run([vxc, "compile", "--cpu", args.cpu, "-o", base + ".vxc", base], check=True)
     bad = 0
-    for name, command in (("cache", [vxrun, base + ".vxc"]), ("dynamic", [vxrun, "--no-cache", base])):
+    for name, command in (("cache", [vxrun, "--cpu", args.cpu, base + ".vxc"]), ("dynamic", [vxrun, "--cpu", args.cpu, "--no-cache", base])):
         bad += compare(name, cases, native, run(command))
     print(f"{bad} differences" if bad else "all equal")
     return bad != 0

@@ -48,6 +48,7 @@ class Runs:
     def virtual_cpu(self):
         """What --cpu stands for here: sse4.2+lzcnt..."""
         base = os.path.join(self.work, "none")
+        program.link([], base, self.work)
         self.compile(base)
         text = subprocess.run([self.vxc, "info", base + ".vxc"], stdout=subprocess.PIPE, check=True, text=True).stdout
         return re.search(r"virtual cpu +(\S+)", text).group(1)
