@@ -323,6 +323,10 @@ class Guests(unittest.TestCase):
         refused = [line.split()[-1] for line in run("--net", path("net"), "refused").stdout.splitlines()]
         self.assertEqual(refused, ["EAFNOSUPPORT"] * 3 + ["EPERM", "3", "ENOPROTOOPT"] + ["EOPNOTSUPP"] * 3)
 
+    def test_timers(self):
+        self.compare("timers")
+        self.compare("timers", "--allow-fork", "--time-limit", "60")
+
     def test_single_step(self):
         self.compare("step")
         self.compare("step", "--no-cache")

@@ -35,7 +35,7 @@
     NONE(22, umount) \
     CALL(23, setuid, setid) \
     CALL(24, getuid, getid) \
-    NONE(25, stime) \
+    CALL(25, stime, set_clock) \
     NONE(26, ptrace) \
     CALL(27, alarm, alarm) \
     NONE(28, oldfstat) \
@@ -89,7 +89,7 @@
     CALL(76, getrlimit, old_getrlimit) \
     CALL(77, getrusage, getrusage) \
     CALL(78, gettimeofday, gettimeofday) \
-    NONE(79, settimeofday) \
+    CALL(79, settimeofday, set_clock) \
     CALL(80, getgroups, getgroups) \
     NONE(81, setgroups) \
     CALL(82, select, select) \
@@ -266,12 +266,12 @@
     CALL(256, epoll_wait, epoll_wait) \
     NONE(257, remap_file_pages) \
     CALL(258, set_tid_address, set_tid_address) \
-    NONE(259, timer_create) \
-    NONE(260, timer_settime) \
-    NONE(261, timer_gettime) \
-    NONE(262, timer_getoverrun) \
-    NONE(263, timer_delete) \
-    NONE(264, clock_settime) \
+    CALL(259, timer_create, timer_create) \
+    CALL(260, timer_settime, timer_settime) \
+    CALL(261, timer_gettime, timer_gettime) \
+    CALL(262, timer_getoverrun, timer_getoverrun) \
+    CALL(263, timer_delete, timer_delete) \
+    CALL(264, clock_settime, set_clock) \
     CALL(265, clock_gettime, clock_gettime) \
     CALL(266, clock_getres, clock_getres) \
     CALL(267, clock_nanosleep, clock_nanosleep) \
@@ -404,12 +404,12 @@
     NONE(401, msgrcv) \
     NONE(402, msgctl) \
     CALL(403, clock_gettime64, clock_gettime64) \
-    NONE(404, clock_settime64) \
+    CALL(404, clock_settime64, set_clock) \
     NONE(405, clock_adjtime64) \
     CALL(406, clock_getres_time64, clock_getres_time64) \
     CALL(407, clock_nanosleep_time64, clock_nanosleep_time64) \
-    NONE(408, timer_gettime64) \
-    NONE(409, timer_settime64) \
+    CALL(408, timer_gettime64, timer_gettime64) \
+    CALL(409, timer_settime64, timer_settime64) \
     CALL(410, timerfd_gettime64, timerfd_gettime64) \
     CALL(411, timerfd_settime64, timerfd_settime64) \
     CALL(412, utimensat_time64, utimensat_time64) \

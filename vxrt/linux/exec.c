@@ -282,6 +282,7 @@ static void start(struct vxl_proc *p, const struct program *program, struct vx_i
     p->clear_child_tid = p->robust_list = 0;
     vxl_fd_close_on_exec(p);
     vxl_signals_after_exec(p);
+    vxl_timers_forget(p, false);
     if (p->deadline_ns) {
         uint64_t now = vxl_now_ns();
         vx_box_set_time_limit(p->box, p->deadline_ns > now ? p->deadline_ns - now : 1);

@@ -17,6 +17,7 @@
 
 /* Host descriptors of guests lie above these, out of the way of 0, 1 and 2. */
 #define HOST_FD_LEAST 10
+#define MOST_PIPE_BYTES 65536u
 
 struct vxl_fd *vxl_fd(struct vxl_proc *p, uint32_t fd)
 {
@@ -256,6 +257,9 @@ int32_t vxl_fcntl64(struct vxl_proc *p, const uint32_t *a)
         return record_lock(p, fd->host, a[1], a[2]);
     case F_GETPIPE_SZ:
         return (int32_t)vxl_result(fcntl(fd->host, F_GETPIPE_SZ));
+    case F_SETPIPE_SZ: /* never more than a pipe has by itself */
+        flags = (int)(a[2] < MOST_PIPE_BYTES ? a[2] : MOST_PIPE_BYTES);
+        return (int32_t)vxl_result(fcntl(fd->host, F_SETPIPE_SZ, flags));
     default:
         return -EINVAL;
     }

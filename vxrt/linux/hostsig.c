@@ -40,6 +40,8 @@ static void note(int signal, siginfo_t *info, void *context)
     struct vxl_proc *p = current;
     if (p) {
         p->arrived_info[signal - 1] = *info;
+        if (signal == VXL_TIMER_SIGNAL)
+            vxl_timers_note(p, info);
         atomic_fetch_or(&p->arrived, 1ull << (signal - 1));
         interrupt_all(p);
     }
@@ -80,7 +82,7 @@ void vxl_hold_signals(struct vxl_proc *p, sigset_t *old)
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, LIMIT_SIGNAL);
-    for (int signal = 1; signal <= 31; signal++)
+    for (int signal = 1; signal <= VXL_SIGNAL_COUNT; signal++)
         if (p->watched >> (signal - 1) & 1)
             sigaddset(&set, signal);
     pthread_sigmask(SIG_BLOCK, &set, old);

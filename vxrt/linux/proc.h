@@ -123,6 +123,8 @@ struct vxl_proc {
     siginfo_t arrived_info[VXL_SIGNAL_COUNT];
     uint64_t deadline_ns; /* CLOCK_MONOTONIC, 0: none */
 
+    struct vxl_timers *timers; /* timers.c; NULL: none was made */
+
     /* processes */
     pid_t pid;            /* the host's when forking is allowed, else 1000 */
     pid_t parent_pid;     /* of a forked child: the guest that forked it */
@@ -243,7 +245,16 @@ void vxl_mem_start(struct vxl_proc *p);
 /* run.c: until the process ends, or the calling thread of it does */
 void vxl_loop(struct vxl_proc *p);
 
+/* timers.c */
+#define VXL_TIMER_SIGNAL (SIGRTMAX - 2) /* of the host */
+void vxl_timers_note(struct vxl_proc *p, const siginfo_t *info);
+void vxl_timers_take(struct vxl_proc *p);
+/* None is left: after execve, or in a forked child. */
+void vxl_timers_forget(struct vxl_proc *p, bool is_child);
+
 /* process.c */
+/* A signal for one thread of this process: false, there is none of this id. */
+bool vxl_raise_in_thread(struct vxl_proc *p, pid_t tid, int signal, const struct abi32_siginfo *info);
 void vxl_end_with(struct vxl_proc *p, enum vxl_end end, int code);
 
 /* dir.c: read past `count` entries; the position reached or -errno */

@@ -73,6 +73,7 @@ static void become_child(struct vxl_proc *p)
     p->child_count = 0;
     p->pending = 0;
     atomic_store(&p->arrived, 0);
+    vxl_timers_forget(p, true);
     memset(p->refused, 0, sizeof p->refused);
     if (p->deadline_ns) {
         uint64_t now = vxl_now_ns();
@@ -297,26 +298,34 @@ int32_t vxl_kill(struct vxl_proc *p, const uint32_t *a)
     return send(p, pid, a[1], SI_USER);
 }
 
-/* One thread of this process, or a child as a whole. */
-static int32_t send_to_thread(struct vxl_proc *p, pid_t tid, uint32_t signal)
+bool vxl_raise_in_thread(struct vxl_proc *p, pid_t tid, int signal, const struct abi32_siginfo *info)
 {
     struct vxl_thread *t = vxl_thread_by_id(p, tid);
-    if (signal > VXL_SIGNAL_COUNT)
-        return -EINVAL;
     if (!t && tid != (p->tid ? p->tid : p->pid))
-        return send(p, tid, signal, SI_TKILL);
+        return false;
     if (!signal)
-        return 0;
+        return true;
     uint64_t bit = 1ull << (signal - 1), others = p->pending & bit;
-    vxl_raise_simple(p, (int)signal, SI_TKILL);
+    vxl_raise(p, signal, info);
     if (!t) {
         p->directed |= p->pending & bit & ~others;
-        return 0;
+        return true;
     }
     t->directed |= p->pending & bit;
     p->pending = (p->pending & ~bit) | others;
     vxl_thread_poke(t);
-    return 0;
+    return true;
+}
+
+/* One thread of this process, or a child as a whole. */
+static int32_t send_to_thread(struct vxl_proc *p, pid_t tid, uint32_t signal)
+{
+    struct abi32_siginfo info = {.signo = (int32_t)signal, .code = SI_TKILL};
+    info.u.child.pid = p->pid;
+    info.u.child.uid = 1000;
+    if (signal > VXL_SIGNAL_COUNT)
+        return -EINVAL;
+    return vxl_raise_in_thread(p, tid, (int)signal, &info) ? 0 : send(p, tid, signal, SI_TKILL);
 }
 
 int32_t vxl_tkill(struct vxl_proc *p, const uint32_t *a)

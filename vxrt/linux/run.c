@@ -261,6 +261,7 @@ void vxl_free(struct vxl_proc *p)
     if (p->owns_image)
         vx_image_close(p->image);
     free(p->file_pages);
+    free(p->timers);
     free(p);
 }
 

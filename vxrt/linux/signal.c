@@ -59,6 +59,10 @@ static void take_arrived(struct vxl_proc *p)
     for (int signal = 1; arrived; signal++, arrived >>= 1) {
         if (!(arrived & 1))
             continue;
+        if (signal == VXL_TIMER_SIGNAL) {
+            vxl_timers_take(p);
+            continue;
+        }
         const siginfo_t *from = &p->arrived_info[signal - 1];
         struct abi32_siginfo info = {.signo = signal, .code = from->si_code};
         if (signal == SIGCHLD) {

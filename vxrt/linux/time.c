@@ -203,6 +203,12 @@ int32_t vxl_alarm(struct vxl_proc *p, const uint32_t *a)
     return left;
 }
 
+/* The clocks are the host's. */
+int32_t vxl_set_clock(struct vxl_proc *p, const uint32_t *a)
+{
+    return -EPERM;
+}
+
 /* ---- usage ----------------------------------------------------------- */
 
 int32_t vxl_getrusage(struct vxl_proc *p, const uint32_t *a)
