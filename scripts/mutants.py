@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """Break the verifier in one place at a time: the tests must notice each time.
 
-usage: scripts/mutants.py [--only TEXT] [--jobs N] [--sample N]
+usage: scripts/mutants.py [--only TEXT] [--jobs N] [--sample N] [--state FILE]
 
 Works on a copy of verifier/, so that the verifier itself has no switch. Each mutant is one change of the text:
   rule    a place that refuses does not
   row     a row of the allow-list is missing
   grant   a row of the allow-list grants one thing more (lock, the other form, an operand's registers, 66)
   test    a comparison in the code is turned round, or a bound moved by one
-A mutant is killed by test_verifier_golden, test_verifier or, if both miss it, test_verifier_exhaustive. Prints one line a mutant
-that survives, and the matrix: kind, mutants, killed by which test. --sample N: N mutants spread over all.
+A mutant is killed by test_verifier_golden, test_verifier or test_verifier_exhaustive --first. Prints one line a
+mutant that survives, and the matrix: kind, mutants, killed by which test. --sample N: N mutants spread over all. --state FILE keeps
+what each mutant met, by its text and the line's: a second run does only what is new. --rows prints each row or rule with its killers.
 Exit status: 0 no survivor but those that docs/security.md proves equivalent (EQUIVALENT below), 1 survivors, 2 usage.
 """
 import argparse
@@ -21,12 +22,13 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TESTS = ["test_verifier_golden", "test_verifier", "test_verifier_exhaustive"]
 FLAGS = ["-std=gnu11", "-O1", "-D_GNU_SOURCE", "-w", "-I."]
 # Mutants that are the same program, or only cost speed or the choice between two messages: (file, text of the changed line).
-EQUIVALENT = set()
+EQUIVALENT = {}
 
 REFUSALS = [
     (re.compile(r"\breturn refuse\((.*)\);"), "(void)0;"),
@@ -45,6 +47,17 @@ GRANTS = [
     (re.compile(r"(INSN\(M\d, \w+, [^,]+, )N(, )"), r"\1GV\2"),
     (re.compile(r"(INSN\(M\d, \w+, [^,]+, )GV(, )"), r"\1G8\2"),
     (re.compile(r"(INSN\(M\d, \w+, [^,]+, \w+, )GV(, )"), r"\1G8\2"),
+    (re.compile(r"(VEX\(M\d, \w+, )0(, )"), r"\1b\2"),
+    (re.compile(r"(VEX\(M\d, \w+, \w, [^,]+, )0(, )"), r"\1b\2"),
+    (re.compile(r"(VEX\(M\d, \w+, \w, [^,]+, \w, )n(, )"), r"\1X\2"),
+    (re.compile(r"(VEX\(M\d, \w+, \w, [^,]+, \w, )G(, )"), r"\1X\2"),
+    (re.compile(r"(VEX\(M\d, \w+, \w, [^,]+, \w, \w, )X(, )"), r"\1GV\2"),
+    (re.compile(r"(VEX\(M\d, \w+, \w, [^,]+, \w, \w, \w+, )X(, )"), r"\1GV\2"),
+    (re.compile(r"(VEX\(M\d, \w+, \w, [^,]+, \w, \w, \w+, \w+, )[MR](, )"), r"\1RM\2"),
+    (re.compile(r"(VEX\(M\d, \w+, \w, [^,]+, \w, \w, \w+, \w+, \w+, )R(, )"), r"\1B\2"),
+    (re.compile(r"((?:INTEGER|PACKED)\([^)]*, )n(, RM)"), r"\1X\2"),
+    (re.compile(r"((?:INTEGER|PACKED)\([^)]*, )M(, [0BR])"), r"\1RM\2"),
+    (re.compile(r"((?:PACKED)\()0(, )"), r"\1b\2"),
 ]
 CONDITIONS = [(" == ", " != "), (" < ", " <= "), (" > ", " >= "), (" <= ", " < "), (" >= ", " > "), (" && ", " || ")]
 
@@ -61,7 +74,7 @@ def mutants():
             was_comment, in_comment = in_comment, ("/*" in line or in_comment) and "*/" not in line
             if was_comment or not code.strip() or code.lstrip().startswith("#"):
                 continue
-            if name == "table.c" and re.match(r"\s+(INSN|BARE|PLUS|DIGIT|FLOW|ALU)\(", code):
+            if name.endswith("table.c") and re.match(r"\s+(INSN|BARE|PLUS|DIGIT|FLOW|ALU|VEX|INTEGER|PACKED|SCALAR|FMA|AT_[01b])\(", code):
                 yield "row", name, number, ""
                 for pattern, replacement in GRANTS:
                     changed = pattern.sub(replacement, line, count=1)
@@ -76,6 +89,12 @@ def mutants():
                 for old, new in CONDITIONS:
                     if old in code and "for (" not in code:
                         yield "test", name, number, line.replace(old, new, 1)
+
+
+def source_line(file, number):
+    """That line of the verifier as it is, without what surrounds it."""
+    with open(os.path.join(ROOT, "verifier", file), encoding="ascii") as source:
+        return source.read().split("\n")[number].strip()
 
 
 def run(command, **options):
@@ -96,13 +115,23 @@ class Bench:
             if test == "test_verifier_exhaustive":
                 define.append("-DVX_HAVE_ZYDIS=1")
             self.tests[test] = self.compile(os.path.join(ROOT, "tests", test + ".c"), test + ".o", *define)
+        self.arguments = {TESTS[0]: [folder], TESTS[1]: [], TESTS[2]: ["--first"]}
+        # Those that a header does not change much: most mutants are in tables and one or two files.
+        self.alone = {"table.c", "cpu.c", "rules.c"}
+        for path in glob.glob(os.path.join(ROOT, "verifier", "*.c")):
+            self.build(path, os.path.join(folder, "verifier-" + os.path.basename(path) + ".o"), ROOT)
 
     def compile(self, source, name, *options):
         target = os.path.join(self.folder, name)
         subprocess.run(["gcc", *FLAGS, *options, "-c", source, "-o", target], check=True, cwd=ROOT)
         return target
 
-    def killer(self, file, number, changed):
+    def build(self, path, target, include):
+        """Optimized where it runs, not where it is only a table."""
+        level = ["-O0"] if path.endswith("table.c") else []
+        return run(["gcc", *FLAGS, *level, f"-I{include}", f"-I{ROOT}", "-c", path, "-o", target], cwd=include)
+
+    def killer(self, kind, file, number, changed):
         """The test that fails, "compiler" if it does not build, None if it survives."""
         with tempfile.TemporaryDirectory(dir=self.folder) as work:
             os.mkdir(os.path.join(work, "verifier"))
@@ -115,15 +144,19 @@ class Bench:
                     out.write("\n".join(lines))
             objects = []
             for path in sorted(glob.glob(os.path.join(work, "verifier", "*.c"))):
-                objects.append(path[:-2] + ".o")
-                if run(["gcc", *FLAGS, f"-I{work}", f"-I{ROOT}", "-c", path, "-o", objects[-1]], cwd=work):
-                    return "compiler"
-            for test in TESTS:
+                name = os.path.basename(path)
+                target = os.path.join(self.folder, "verifier-" + name + ".o")
+                if file == name or (file.endswith(".h") and name not in self.alone):
+                    target = path[:-2] + ".o"
+                    if self.build(path, target, work):
+                        return "compiler"
+                objects.append(target)
+            for test in [TESTS[0], TESTS[2], TESTS[1]] if kind in ("row", "grant") else TESTS:
                 program = os.path.join(work, test)
-                subprocess.run(["gcc", self.tests[test], *objects, *self.objects, "-lcunit", "-lz", "-lxxhash", "-lZydis",
+                subprocess.run(["gcc", self.tests[test], *objects, *self.objects, "-lcunit", "-lz", "-lxxhash", "-ldl",
                                 "-lpthread", "-o", program], check=True)
                 try:
-                    if run([program], timeout=300):
+                    if run([program, *self.arguments[test]], timeout=300):
                         return test
                 except subprocess.TimeoutExpired:
                     return test
@@ -135,24 +168,48 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--sample", type=int, default=0)
+    parser.add_argument("--state", default="")
+    parser.add_argument("--rows", action="store_true")
     options = parser.parse_args()
     todo = [m for m in mutants() if options.only in " ".join(map(str, m))]
     if options.sample and options.sample < len(todo):
         todo = [todo[i * len(todo) // options.sample] for i in range(options.sample)]
-    matrix, survivors = collections.Counter(), 0
+    known = {}
+    if options.state and os.path.exists(options.state):
+        with open(options.state, encoding="ascii") as state:
+            known = dict(line.rstrip("\n").split("\t") for line in state)
+    matrix, rows, survivors = collections.Counter(), collections.defaultdict(list), 0
     with tempfile.TemporaryDirectory(prefix="vx-mutants-") as folder:
         bench = Bench(folder)
-        if bench.killer("table.c", 0, "/*"):
+        if bench.killer("row", "table.c", 0, "/*"):
             sys.exit("the tests fail without any mutation")
+        lock = threading.Lock()
+
+        def met(mutant):
+            kind, file, number, changed = mutant
+            key = f"{kind} {file} {source_line(file, number)} -> {changed.strip()}"
+            if key not in known:
+                test = bench.killer(kind, file, number, changed) or "survived"
+                with lock:
+                    known[key] = test
+                    if options.state:
+                        with open(options.state, "a", encoding="ascii") as state:
+                            state.write(f"{key}\t{test}\n")
+            return known[key]
+
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-            for mutant, test in zip(todo, pool.map(lambda m: bench.killer(*m[1:]), todo)):
+            for mutant, test in zip(todo, pool.map(met, todo)):
                 kind, file, number, changed = mutant
-                if test is None and (file, changed.strip()) in EQUIVALENT:
+                if test == "survived" and (file, changed.strip()) in EQUIVALENT:
                     test = "equivalent"
-                matrix[kind, test or "survived"] += 1
-                if test is None:
+                matrix[kind, test] += 1
+                rows[f"verifier/{file}:{number + 1}: {source_line(file, number)}"].append(f"{kind}: {test}")
+                if test == "survived":
                     survivors += 1
-                    print(f"survived: {kind}: verifier/{file}:{number + 1}: {changed.strip() or '(row removed)'}", flush=True)
+                    print(f"survived: {kind}: verifier/{file}:{number + 1}: {changed.strip() or source_line(file, number)}", flush=True)
+    if options.rows:
+        for row, tests in rows.items():
+            print(f"{row}  [{', '.join(tests)}]")
     for (kind, test), count in sorted(matrix.items()):
         print(f"{kind:6} {test:25} {count}")
     print(f"{len(todo)} mutants, {survivors} survivors")

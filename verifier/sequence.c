@@ -80,7 +80,7 @@ static int string_uses(uint8_t op)
 static enum vxv_rule string_instruction(struct cursor *c, uint32_t previous)
 {
     int prepared = 0;
-    bool counted, repeated;
+    bool counted, words, repeated;
 
     c->at = previous;
     if (NEXT(c, 0x89, 0xf6, 0x49, 0x8d, 0x74, 0x35, 0x00)) /* movl %esi,%esi; leaq (%r13,%rsi),%rsi */
@@ -88,10 +88,10 @@ static enum vxv_rule string_instruction(struct cursor *c, uint32_t previous)
     if (NEXT(c, 0x89, 0xff, 0x49, 0x8d, 0x7c, 0x3d, 0x00)) /* movl %edi,%edi; leaq (%r13,%rdi),%rdi */
         prepared |= USES_DI;
     counted = NEXT(c, 0x89, 0xc9);                         /* movl %ecx,%ecx */
-    (void)NEXT(c, 0x66);
+    words = NEXT(c, 0x66);
     repeated = NEXT(c, 0xf2) || NEXT(c, 0xf3);
     if (prepared == 0 || counted != repeated || c->at >= c->size ||
-        string_uses(c->code[c->at]) != prepared)
+        string_uses(c->code[c->at]) != prepared || (words && !(c->code[c->at] & 1)))
         return VXV_STRING;
     c->at++;
     return VXV_OK;

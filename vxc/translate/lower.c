@@ -664,7 +664,7 @@ static void lower_string(struct vxt_lower *l, const struct vxt_insn *insn)
         emit_bytes(l->chunk, destination, 7);
     if (insn->rep)
         emit_bytes(l->chunk, count, 2);
-    if (insn->osize16)
+    if (insn->osize16 && (insn->opcode & 1)) /* no byte instruction has it in the contract */
         emit8(l->chunk, 0x66);
     if (insn->rep)
         emit8(l->chunk, insn->rep);

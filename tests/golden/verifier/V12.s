@@ -113,3 +113,9 @@
         leaq 0(%r13,%rdi), %rdi
         stosb
         .byte 0xeb, 0xfd                        # to stosb itself
+
+#: reject V12 at 2
+        movl %edi, %edi
+        leaq 0(%r13,%rdi), %rdi
+        .byte 0x66, 0xaa                        # data16 stosb: 66 with a byte element
+        hlt
