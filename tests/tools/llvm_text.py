@@ -4,7 +4,7 @@ instructions(pieces) gives for each piece of code (bytes) the list of (length, t
 piece is used up; the last one may be longer than what is left. Text is Intel syntax with single blanks, "<unknown>" if it is none.
 
 Two mistakes of LLVM 14 are put right: it does not know vpaddusb and vpaddusw with 67 (read without, then), and it leaves out the "lock"
-of btr with 16 bits.
+of bts, btr and btc with 16 bits.
 """
 import os
 import re
@@ -75,5 +75,5 @@ def repair(pieces, result):
                                 listed[0][1])
                 result[i] = [(listed[0][0] + 2, inside), *listed[1:]]
     for listed, piece in zip(result, pieces):
-        if piece.startswith(b"\x65\x67\xf0\x66") and listed[0][1].startswith("btr "):
+        if piece.startswith(b"\x65\x67\xf0\x66") and re.match(r"bt[src] ", listed[0][1]):
             listed[0] = (listed[0][0], "lock " + listed[0][1])

@@ -119,3 +119,7 @@
         leaq 0(%r13,%rdi), %rdi
         .byte 0x66, 0xaa                        # data16 stosb: 66 with a byte element
         hlt
+
+#: reject V12 at 0
+        scasl
+        hlt
