@@ -33,6 +33,7 @@ GUEST(answer, "  movl $42, %eax\n"
 GUEST(count_four, "   xorl %eax, %eax\n   call 1f\n   call 1f\n   call 1f\n   call 1f\n   int $0x80\n   jmp *%ecx\n"
                   "1: incl %eax\n   ret\n");
 
+static uint32_t code_cpu; /* what the code may use, whatever the cache says; 0: the default */
 static char path[] = "/tmp/vx-code-XXXXXX";
 
 /* The cache of guest code at BASE, open for reading. */
@@ -41,7 +42,7 @@ static int make_cache(const uint8_t *code, const uint8_t *end)
     vx_gaddr seed = BASE;
     struct vxt_span span = {BASE, (uint32_t)(end - code), code};
     struct vxt_input input = {.spans = &span, .span_count = 1, .seeds = &seed, .seed_count = 1, .threads = 1,
-                              .position_independent = true, .follow_calls = true};
+                              .position_independent = true, .follow_calls = true, .cpu = code_cpu};
     struct vxt_output output;
     struct vx_error error;
     CU_ASSERT_EQUAL_FATAL(vxt_translate(&input, &output), VX_OK);
@@ -106,6 +107,33 @@ static void test_places(void)
         CU_ASSERT_EQUAL(run_at(box, places[i % 3]), 3);
     CU_ASSERT_EQUAL(translated(box), 0);
     vx_box_free(box);
+}
+
+/* A cache that says less than its code uses: the verifier tells, and the code does not run. */
+GUEST(uses_avx, "   vzeroall\n   xorl %eax, %eax\n   int $0x80\n");
+GUEST(uses_random, "   rdrand %eax\n   xorl %eax, %eax\n   int $0x80\n");
+static void refused_for_its_cpu(const char *cpu, const uint8_t *guest, const uint8_t *end)
+{
+    struct vx_box *box = BOX(answer);
+    struct vx_trap trap;
+    uint32_t rule;
+    CU_ASSERT_TRUE_FATAL(vxf_cpu_parse(cpu, 0, &code_cpu));
+    struct vx_code *code = open_code(guest, end, 0x100000);
+    code_cpu = 0;
+    map_code(box, 0x100000, guest, end);
+    CU_ASSERT_EQUAL(vx_box_attach(box, code, 0x100000, VX_PAGE_BYTES), VX_OK);
+    set_eip(box, 0x100000);
+    run_to(box, VX_TRAP_UNDEFINED, &trap); /* as on the box's CPU */
+    CU_ASSERT_EQUAL(trap.eip, 0x100000);
+    CU_ASSERT_EQUAL(vx_code_status(code, &rule), VX_ERR_CPU);
+    vx_code_close(code);
+    vx_box_free(box);
+}
+
+static void test_more_than_its_cpu(void)
+{
+    refused_for_its_cpu("avx2", guest_uses_avx, guest_uses_avx_end);
+    refused_for_its_cpu("sse4.2+rdrand", guest_uses_random, guest_uses_random_end);
 }
 
 static void test_shared(void)
@@ -268,6 +296,7 @@ int main(void)
     CU_initialize_registry();
     CU_pSuite suite = CU_add_suite("code", NULL, NULL);
     CU_add_test(suite, "several places", test_places);
+    CU_add_test(suite, "code for more than its CPU", test_more_than_its_cpu);
     CU_add_test(suite, "several boxes", test_shared);
     CU_add_test(suite, "errors", test_errors);
     CU_add_test(suite, "pages that change", test_changes);

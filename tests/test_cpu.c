@@ -19,6 +19,7 @@ static void names(void)
         { "i686-sse2+sse4.2", "sse4.2-popcnt" }, { "sse4.2-sse3+popcnt", "i686-sse2+popcnt" },
         { "sse4.2+aes-aes", "sse4.2" }, { "sse4.2-tsc", "sse4.2-tsc" }, { "i686-sse2+rdtscp", "i686-sse2+rdtscp" },
         { "sse4.2+rdtscp-tsc", "sse4.2-tsc" }, { "sse4.2+rdrand+rdseed", "sse4.2+rdrand+rdseed" },
+        { "avx2", "avx2" }, { "avx2-avx", "avx2-avx-avx2-fma-f16c" }, { "i686-sse2+avx2", "sse4.2-popcnt+avx+avx2" }, { "avx2+sha", "avx2+sha" },
     };
     static const char *const bad[] = { "", "sse4", "SSE4.2", "sse4.2+", "sse4.2+aes+", "sse4.2+nothing", "+aes", "i686", "host host" };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -85,6 +86,19 @@ static void shown(void)
     CU_ASSERT_EQUAL(cpuid("sse4.2", 0xb, 0).ebx, 0);
     CU_ASSERT_EQUAL(cpuid("sse4.2", 0xd, 0).ebx, 0);
     CU_ASSERT_EQUAL(cpuid("sse4.2", 0x14, 0).eax, 0);
+    CU_ASSERT_EQUAL(cpuid("sse4.2", 0, 0).eax, 7);
+    if (vxv_cpu_of_this_machine() & VX_CPU_AVX2) {
+        /* As glibc and GCC read it; 0, 4, 7 and 13 are there. */
+        CU_ASSERT_EQUAL(cpuid("avx2", 0, 0).eax, 13);
+        CU_ASSERT_EQUAL(cpuid("avx2", 0, 0).ebx, 0x756e6547);
+        CU_ASSERT_EQUAL(cpuid("avx2", 1, 0).ecx, 0x3ed81203);
+        CU_ASSERT_EQUAL(cpuid("avx2", 7, 0).ebx, 0x00000128);
+        CU_ASSERT_EQUAL(cpuid("avx2", 13, 0).eax, 7);
+        CU_ASSERT_EQUAL(cpuid("avx2", 13, 0).ecx, 832);
+        CU_ASSERT_EQUAL(cpuid("avx2", 13, 1).eax, 7);
+        CU_ASSERT_EQUAL(cpuid("avx2", 13, 2).ebx, 576);
+        CU_ASSERT_EQUAL(cpuid("avx2", 0x80000001, 0).ecx, 0x20);
+    }
 }
 
 /* Bytes of one instruction, and what a CPU does with it. */
@@ -120,7 +134,12 @@ static void undefined_without(void)
         { "popcnt", "\xf3\x0f\xb8\xc1", 4 },            { "movbe", "\x0f\x38\xf0\x03", 4 },
         { "movbe", "\x66\x0f\x38\xf1\x03", 5 },         { "aes", "\x66\x0f\x38\xdc\xc1", 5 },
         { "pclmulqdq", "\x66\x0f\x3a\x44\xc1\x10", 6 }, { "sha", "\x0f\x38\xc9\xc1", 4 },
-        { "adx", "\x66\x0f\x38\xf6\xc1", 5 },           { "adx", "\xf3\x0f\x38\xf6\xc1", 5 },
+        { "bmi1", "\xc4\xe2\x70\xf2\xc1", 5 },         { "bmi2", "\xc4\xe3\x7b\xf0\xc1\x03", 6 },
+        { "avx", "\xc5\xf8\x58\xc1", 4 },             { "avx", "\xc5\xfc\x77", 3 },
+        { "avx", "\x0f\x01\xd0", 3 },                 { "avx", "\xc5\xfd\x6f\xc1", 4 },
+        { "avx2", "\xc5\xfd\xfe\xc1", 4 },            { "avx2", "\xc4\xe2\x79\x18\xc1", 5 }, /* from a register */
+        { "avx2", "\xc4\xe2\x71\x90\x14\x03", 6 },    { "fma", "\xc4\xe2\x71\x98\xc1", 5 },
+        { "f16c", "\xc4\xe2\x79\x13\xc1", 5 },        { "adx", "\x66\x0f\x38\xf6\xc1", 5 },           { "adx", "\xf3\x0f\x38\xf6\xc1", 5 },
         { "rdrand", "\x0f\xc7\xf0", 3 },                { "rdseed", "\x66\x0f\xc7\xf8", 4 },
         { "tsc", "\x0f\x31", 2 },                       { "rdtscp", "\x0f\x01\xf9", 3 },
     };
@@ -144,7 +163,7 @@ GUEST(count_zeros, "mov $0x00f0, %ecx\n tzcnt %ecx, %eax\n lzcnt %ecx, %edx\n in
 static void other_meaning(void)
 {
     static const struct { const char *cpu; uint32_t tz, lz; } cases[] = {
-        { "sse4.2", 4, 7 }, { "sse4.2+lzcnt", 4, 24 },
+        { "sse4.2", 4, 7 }, { "sse4.2+bmi1", 4, 7 }, { "sse4.2+lzcnt", 4, 24 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint32_t cpu;

@@ -327,6 +327,20 @@ class Guests(unittest.TestCase):
         self.compare("timers")
         self.compare("timers", "--allow-fork", "--time-limit", "60")
 
+    def test_vector(self):
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as info:
+            if not {"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe", "abm", "aes", "pclmulqdq"} <= set(info.read().split()):
+                self.skipTest("this processor lacks something of the CPU avx2")
+        self.compare("vector", "--cpu", "avx2")
+        self.compare("vector", "--cpu", "host", "--no-cache")
+        subprocess.run([VXC, "compile", "--cpu", "avx2", "-o", path("vector.vxc"), path("vector")], check=True)
+        self.compare("vector", "--cache", path("vector.vxc"))
+        # a machine without: refused by name. Its C library is told not to see the feature.
+        environment = {**os.environ, "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2"}
+        result = subprocess.run([VXRUN, path("vector.vxc")], check=False, capture_output=True, text=True, env=environment)
+        self.assertIn("this machine has no avx2", result.stderr)
+        self.assertNotEqual(result.returncode, 0)
+
     def test_single_step(self):
         self.compare("step")
         self.compare("step", "--no-cache")
