@@ -15,7 +15,7 @@
  *   r13                           window base (4 GiB aligned), only in S2
  *   r15                           runtime context of the box, only as listed
  *   rsp                           return stack, only through call and ret
- *   xmm0-7, mm/x87, flags         the guest's
+ *   xmm0-7 (ymm0-7), mm/x87, flags   the guest's
  *   %gs base = window base. rsp, r11, r12, r13, r15 (any width) appear as
  *   operands nowhere but in the listed forms: host addresses never reach a
  *   register that other code can read.
@@ -35,6 +35,14 @@
  *   listed sequences. 8-bit registers are al cl dl bl ah ch dh bh without REX
  *   and al cl dl bl r8b r9b r10b r14b with it (spl bpl sil dil are denied).
  *   xmm8-15 are denied.
+ *
+ * VEX
+ *   [65 67] c4|c5 ... in either form, with no other prefix; 65 67 and the
+ *   operands as above, VEX.R, X and B as the bits of REX. VEX.W is 0 but where
+ *   the row asks for 1, and 0 wherever a general register is named. VEX.vvvv
+ *   names what REX.R could name: a general register that is not denied, ymm0-7,
+ *   or is 1111. A register in the immediate is ymm0-7. Gathers and vmaskmovdqu
+ *   are not listed: their addresses are not those of ModRM.
  *
  * CONTEXT OPERANDS: no prefix but REX, base r15, mod 1 (disp8), exactly:
  *       movl disp8(%r15), %r8d|%r9d|%r10d   disp8 = VX_CTX_FS_BASE, VX_CTX_GS_BASE

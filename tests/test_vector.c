@@ -181,6 +181,27 @@ static void masked_moves(void)
     vx_box_free(box);
 }
 
+/* 32 bytes at the window's end, and around it. */
+GUEST(edge_load, "mov $0xfffffff0, %ecx\n vmovdqu (%ecx), %ymm0\n");
+GUEST(edge_store, "mov $0xffffffff, %ecx\n vmovdqu %ymm0, (%ecx)\n");
+GUEST(edge_sum, "mov $0xfffffff0, %ecx\n vmovdqu 0x20(%ecx), %ymm0\n int3\n");
+static void window_edge(void)
+{
+    struct vx_trap trap;
+    struct vx_box *box = VECTOR_BOX(edge_load);
+    vx_box_map(box, 0xffffd000, 0x1000, RW); /* below the last pages, which are the gate's */
+    run_to(box, VX_TRAP_PAGE, &trap);
+    vx_box_free(box);
+    box = VECTOR_BOX(edge_store);
+    run_to(box, VX_TRAP_PAGE, &trap);
+    CU_ASSERT_EQUAL(trap.access, VX_ACCESS_WRITE);
+    vx_box_free(box);
+    box = VECTOR_BOX(edge_sum); /* 0x10: addresses wrap before the base is added */
+    run_to(box, VX_TRAP_PAGE, &trap);
+    CU_ASSERT_EQUAL(trap.address, 0x10);
+    vx_box_free(box);
+}
+
 /* All of xsave's forms: the registers come back from each; what was not asked for does not change. */
 GUEST(xsaves, SET_ALL "mov $7, %eax\n xor %edx, %edx\n"
               "xsave 0x100(%ebx)\n vzeroall\n xrstor 0x100(%ebx)\n vmovdqu %ymm5, (%ebx)\n"
@@ -245,6 +266,7 @@ int main(void)
     CU_add_test(suite, "snapshots", in_snapshots);
     CU_add_test(suite, "gather over a page", gather_faults);
     CU_add_test(suite, "masked moves", masked_moves);
+    CU_add_test(suite, "window's end", window_edge);
     CU_add_test(suite, "xsave", xsave_forms);
     CU_add_test(suite, "xsave: faults", state_faults);
     CU_basic_set_mode(CU_BRM_VERBOSE);
