@@ -179,7 +179,7 @@ class Encoder:
             return [], bytes([0x05 | reg << 3]) + le(target, 4), address
         if "stack" in how:
             disp = self.pick((0, 4, 0x10, 0x40, 0x7C))
-            known = variant.row.klass in ("FXSAVE", "FNSAVE", "FNSTENV", "LOAD_FAR") or is_xsave(variant.row) # prepare() or clean() need the address
+            known = variant.row.klass in ("FXSAVE", "FNSAVE", "FNSTENV", "LOAD_FAR", "LAR", "LSL", "VERR", "VERW", "MOV_TO_SEG") or is_xsave(variant.row) # prepare() or clean() need the address
             return [mov(ESP, address - disp)] if known else [], bytes([0x44 | reg << 3, 0x24, disp]), address if known else None
         base = self.pick((EBX, EBP, ESI, EDI, EAX, ECX, EDX))
         form = self.bits(2)
