@@ -450,6 +450,16 @@ static void test_suspend(void)
     nested.policy = VX_HOST_DONE;
     CU_ASSERT_EQUAL(call(image, box, "call_nest", "i(i)", ARGS(I(-2))).i32, 1235);
     CU_ASSERT_EQUAL(vx_box_resume(box, NULL, &result, &trap), VX_ERR_ARGUMENT);
+    /* Stopped before it has its value: it still waits, and the host function is not called again. */
+    call_trap(image, box, "call_wait", "i(i)", ARGS(I(1)), VX_TRAP_SUSPENDED);
+    for (int i = 0; i < 3; i++) {
+        vx_box_interrupt(box);
+        CU_ASSERT_EQUAL(vx_box_resume(box, &(union vx_value)I(7), &result, &trap), VX_ERR_TRAP);
+        CU_ASSERT_EQUAL(trap.kind, VX_TRAP_STOPPED);
+        CU_ASSERT_EQUAL(call(image, box, "add", "i(ii)", ARGS(I(1), I(2))).i32, 3);
+    }
+    CU_ASSERT_EQUAL(vx_box_resume(box, &(union vx_value)I(8), &result, &trap), VX_OK);
+    CU_ASSERT_EQUAL(result.i32, 108);
     /* Left suspended: the box takes it along. */
     call_trap(image, box, "call_wait", "i(i)", ARGS(I(1)), VX_TRAP_SUSPENDED);
     CU_ASSERT_EQUAL(vx_box_free(box), VX_OK);

@@ -146,6 +146,7 @@ static vx_status claim(struct vx_box *box, struct vxi_frame *frame)
         frame->host_mxcsr = ctx->host_mxcsr;
         frame->host_control = ctx->host_control;
     }
+    frame->is_waiting = false;
     box->is_exact = false;
     box->force_single = false;
     if (calls->base)
@@ -175,7 +176,7 @@ static vx_status finish(struct vx_box *box, const struct vxi_frame *frame, bool 
     vxi_stack_trap(box, trap);
     box->stats.traps++;
     if (has_begun && !box->calls.is_passed_on)
-        keep_stopped(box, frame, trap->kind == VX_TRAP_SUSPENDED);
+        keep_stopped(box, frame, trap->kind == VX_TRAP_SUSPENDED || frame->is_waiting);
     box->calls.is_passed_on = false;
     if (frame->level) {
         box->calls.has_failed = true;
@@ -311,7 +312,9 @@ vx_status vx_box_resume(struct vx_box *box, const union vx_value *value, union v
         return VX_ERR_ARGUMENT;
     }
     box->ctx->is_float = float_kind(frame.result);
-    if (!vxi_is_stopped(box, trap) && (!is_suspended || vxi_host_return(box, value ? value : &zero, trap)))
+    if (vxi_is_stopped(box, trap))
+        frame.is_waiting = is_suspended;
+    else if (!is_suspended || vxi_host_return(box, value ? value : &zero, trap))
         is_done = vxi_run(box, vxi_resolve(box, false, trap), trap);
     status = finish(box, &frame, is_done, true, result, trap);
     release(box, &frame);

@@ -176,6 +176,7 @@ struct vxi_frame {
     vx_gaddr esp;           /* before the return address is popped */
     uint32_t argument_bytes;
     uint32_t level;         /* calls around it */
+    bool is_waiting;        /* suspended, and stopped before it had its value */
     /* A nested call: what it has to put back for the host function around it. */
     struct vx_regs regs;
     uint64_t rsp;

@@ -301,6 +301,22 @@ static void on_request(int number, siginfo_t *info, void *context)
     errno = saved;
 }
 
+/*
+ * ThreadSanitizer keeps signals back until the next call of the C library, which translated code never makes: under
+ * it the handlers are installed behind its back.
+ */
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNDER_TSAN 1
+#endif
+#endif
+#ifdef UNDER_TSAN
+extern int __sigaction(int number, const struct sigaction *action, struct sigaction *old);
+#define sigaction(number, action, old) __sigaction(number, action, old)
+#endif
+
 static void install(void)
 {
     for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {

@@ -174,7 +174,8 @@ vx_status vx_box_call(struct vx_box *box, const struct vx_func *func, const unio
  * Go on with the call that ended last with a trap and was not abandoned since. Suspended: `value` is the host
  * function's result (NULL: zero). Any other trap: from the registers, as they are now, and value is ignored; what caused the
  * trap should be gone. result and trap as in vx_box_call. A call that begins abandons the one that trapped at the same
- * level, unless that is suspended: it then waits, and its stack is kept.
+ * level, unless that is suspended: it then waits, and its stack is kept. One that is stopped (VX_TRAP_STOPPED, a limit) before it has taken
+ * the value still waits for it.
  * VX_ERR_ARGUMENT: no such call.
  */
 vx_status vx_box_resume(struct vx_box *box, const union vx_value *value, union vx_value *result, struct vx_trap *trap);
