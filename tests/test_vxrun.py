@@ -323,6 +323,9 @@ class Guests(unittest.TestCase):
         refused = [line.split()[-1] for line in run("--net", path("net"), "refused").stdout.splitlines()]
         self.assertEqual(refused, ["EAFNOSUPPORT"] * 3 + ["EPERM", "3", "ENOPROTOOPT"] + ["EOPNOTSUPP"] * 3)
 
+    def test_shared_mappings(self):
+        self.compare("shared", "--allow-fork")
+
     def test_timers(self):
         self.compare("timers")
         self.compare("timers", "--allow-fork", "--time-limit", "60")

@@ -174,6 +174,13 @@ vx_status vx_box_map_file(struct vx_box *box, vx_gaddr addr, uint32_t size, int 
     return map(box, addr, size, prot, fd, offset);
 }
 
+vx_status vx_box_map_shared(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot, int fd, uint64_t offset)
+{
+    if (!box || prot & ~(VX_PROT_READ | VX_PROT_WRITE) || offset % VX_PAGE_BYTES || offset > INT64_MAX)
+        return VX_ERR_ARGUMENT;
+    return vxi_map_pages(box, addr, size, (uint8_t)(prot | VXI_PAGE_SHARED), fd, offset);
+}
+
 /* Runs that follow each other in the window and in the file, and look the same to the host, are one mapping. */
 static size_t count_alike(const struct vxi_run *runs, size_t count)
 {

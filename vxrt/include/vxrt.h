@@ -112,6 +112,11 @@ vx_status vx_box_unmap(struct vx_box *box, vx_gaddr addr, uint32_t size);
 vx_status vx_box_protect(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot);
 /* Map part of a file privately (copy-on-write), from a page-aligned offset; the file's bytes past its end read as in mmap(2). */
 vx_status vx_box_map_file(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot, int fd, uint64_t offset);
+/*
+ * The same, but shared: writes go to the file, and those of others show. fd -1: zeroed pages, shared with children after fork(2). Never
+ * executable: VX_ERR_ARGUMENT. No part of snapshots; a reset unmaps it. fd may be closed.
+ */
+vx_status vx_box_map_shared(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot, int fd, uint64_t offset);
 /* Find a free page-aligned range of `size` bytes, searching down from `below` (0: 0xfffff000). 0 if none. */
 vx_gaddr vx_box_find_free(const struct vx_box *box, uint32_t size, vx_gaddr below);
 /* Protection of the page at addr: VX_PROT_* bits, or -1 if not mapped. */

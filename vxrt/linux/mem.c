@@ -2,6 +2,7 @@
  * Memory calls: brk, mmap, munmap, mprotect, mremap, madvise. All memory is
  * private to the box: shared mappings of files can be read, not written.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,27 +19,20 @@ static uint32_t round_up(uint32_t size)
     return (size + PAGE_MASK) & ~PAGE_MASK;
 }
 
-/* ---- which pages come from files ------------------------------------- */
+/* ---- what pages are --------------------------------------------------- */
 
-static void mark_file(struct vxl_proc *p, vx_gaddr addr, uint32_t size, bool is_file)
+static void mark(struct vxl_proc *p, vx_gaddr addr, uint32_t size, uint8_t kind)
 {
-    if (!p->file_pages)
-        return;
-    for (uint32_t page = addr >> 12; page < (addr >> 12) + (size >> 12); page++) {
-        uint64_t bit = 1ull << (page & 63);
-        if (is_file)
-            p->file_pages[page >> 6] |= bit;
-        else
-            p->file_pages[page >> 6] &= ~bit;
-    }
+    if (p->page_kinds)
+        memset(p->page_kinds + (addr >> 12), kind, size >> 12);
 }
 
-static bool has_file(const struct vxl_proc *p, vx_gaddr addr, uint32_t size)
+bool vxl_has_kind(const struct vxl_proc *p, vx_gaddr addr, uint32_t size, uint8_t kind)
 {
-    if (!p->file_pages)
+    if (!p->page_kinds)
         return false;
     for (uint32_t page = addr >> 12; page < (addr >> 12) + (size >> 12); page++)
-        if (p->file_pages[page >> 6] >> (page & 63) & 1)
+        if (p->page_kinds[page] & kind)
             return true;
     return false;
 }
@@ -47,8 +41,8 @@ void vxl_mem_start(struct vxl_proc *p)
 {
     p->brk_start = p->brk = round_up(p->info.high);
     p->trampoline = 0;
-    free(p->file_pages);
-    p->file_pages = NULL;
+    free(p->page_kinds);
+    p->page_kinds = NULL;
 }
 
 /* ---- helpers --------------------------------------------------------- */
@@ -126,22 +120,31 @@ static vx_gaddr choose_address(struct vxl_proc *p, vx_gaddr hint, uint32_t size,
     return vx_box_find_free(p->box, size, p->mmap_top);
 }
 
+/* fd -1: anonymous. */
+static int32_t map_shared(struct vxl_proc *p, vx_gaddr addr, uint32_t size, uint32_t prot, int host, uint64_t offset)
+{
+    if (prot & PROT_EXEC)
+        return -EPERM;
+    vx_status status = vx_box_map_shared(p->box, addr, size, box_prot(p, prot) & ~VX_PROT_EXEC, host, offset);
+    if (status)
+        return host >= 0 && (prot & PROT_WRITE) && (fcntl(host, F_GETFL) & O_ACCMODE) != O_RDWR ? -EACCES : error_of(status);
+    mark(p, addr, size, VXL_PAGE_SHARED | (host >= 0 ? VXL_PAGE_FILE : 0));
+    return (int32_t)addr;
+}
+
 static int32_t map_file(struct vxl_proc *p, vx_gaddr addr, uint32_t size, uint32_t prot,
                         uint32_t flags, uint32_t fd, uint64_t offset)
 {
     int host = vxl_host_fd(p, fd);
     if (host < 0)
         return host;
-    if ((flags & MAP_TYPE) != MAP_PRIVATE && (prot & PROT_WRITE))
-        return -ENODEV; /* documented: no shared writable files */
-    if (!p->file_pages)
-        p->file_pages = calloc((1u << 20) / 64, sizeof *p->file_pages);
-    if (!p->file_pages)
-        return -ENOMEM;
+    /* shared code can only be read: then it is as good as private */
+    if ((flags & MAP_TYPE) != MAP_PRIVATE && (prot & (PROT_EXEC | PROT_WRITE)) != PROT_EXEC)
+        return map_shared(p, addr, size, prot, host, offset);
     vx_status status = vx_box_map_file(p->box, addr, size, box_prot(p, prot), host, offset);
     if (status)
         return error_of(status);
-    mark_file(p, addr, size, true);
+    mark(p, addr, size, VXL_PAGE_FILE);
     if ((box_prot(p, prot) & (VX_PROT_EXEC | VX_PROT_WRITE)) == VX_PROT_EXEC)
         vxl_codes_attach(p->config->codes, p->box, host, addr, size, offset);
     return (int32_t)addr;
@@ -165,12 +168,18 @@ static int32_t map(struct vxl_proc *p, const uint32_t *a, uint64_t offset)
         return -ENOMEM;
     if ((flags & MAP_FIXED_NOREPLACE) && !is_free(p, addr, size))
         return -EEXIST;
+    if (!p->page_kinds && !((flags & MAP_ANONYMOUS) && type == MAP_PRIVATE))
+        p->page_kinds = calloc(1, 1u << 20);
+    if (!p->page_kinds && !((flags & MAP_ANONYMOUS) && type == MAP_PRIVATE))
+        return -ENOMEM;
     if (!(flags & MAP_ANONYMOUS))
         return map_file(p, addr, size, prot, flags, a[4], offset);
+    if (type != MAP_PRIVATE)
+        return map_shared(p, addr, size, prot, -1, 0);
     vx_status status = vx_box_map(p->box, addr, size, box_prot(p, prot));
     if (status)
         return error_of(status);
-    mark_file(p, addr, size, false);
+    mark(p, addr, size, 0);
     return (int32_t)addr;
 }
 
@@ -197,7 +206,7 @@ int32_t vxl_munmap(struct vxl_proc *p, const uint32_t *a)
         return -EINVAL;
     vx_status status = vx_box_unmap(p->box, a[0], size);
     if (status == VX_OK)
-        mark_file(p, a[0], size, false);
+        mark(p, a[0], size, 0);
     return error_of(status);
 }
 
@@ -212,6 +221,8 @@ int32_t vxl_mprotect(struct vxl_proc *p, const uint32_t *a)
     if (!is_range(a[0], size))
         return -ENOMEM;
     vx_status status = vx_box_protect(p->box, a[0], size, box_prot(p, prot));
+    if (status == VX_ERR_RANGE && vxl_has_kind(p, a[0], size, VXL_PAGE_SHARED))
+        return -EACCES;
     return status == VX_ERR_RANGE ? -ENOMEM : error_of(status);
 }
 
@@ -230,7 +241,7 @@ static int32_t move(struct vxl_proc *p, vx_gaddr from, uint32_t old_size, vx_gad
                     uint32_t new_size)
 {
     uint32_t copy = old_size < new_size ? old_size : new_size;
-    bool is_file = has_file(p, from, old_size);
+    bool is_file = vxl_has_kind(p, from, old_size, VXL_PAGE_FILE);
     int last_prot = vx_box_page_prot(p->box, from + copy - VX_PAGE_BYTES);
     vx_status status = vx_box_map(p->box, to, new_size, last_prot);
     for (uint32_t at = 0; status == VX_OK && at < copy; at += VX_PAGE_BYTES) {
@@ -249,8 +260,8 @@ static int32_t move(struct vxl_proc *p, vx_gaddr from, uint32_t old_size, vx_gad
     if (status)
         return error_of(status) == -EINVAL ? -EFAULT : error_of(status);
     vx_box_unmap(p->box, from, old_size);
-    mark_file(p, from, old_size, false);
-    mark_file(p, to, new_size, is_file);
+    mark(p, from, old_size, 0);
+    mark(p, to, new_size, is_file ? VXL_PAGE_FILE : 0);
     return (int32_t)to;
 }
 
@@ -262,8 +273,10 @@ int32_t vxl_mremap(struct vxl_proc *p, const uint32_t *a)
         return -EINVAL;
     if (!is_range(from, old_size) || !is_mapped(p, from, old_size))
         return -EFAULT;
-    if (new_size > old_size && has_file(p, from, old_size))
+    if (new_size > old_size && vxl_has_kind(p, from, old_size, VXL_PAGE_FILE | VXL_PAGE_SHARED))
         return -ENOMEM; /* what follows in the file is not known here */
+    if (flags & MREMAP_FIXED && vxl_has_kind(p, from, old_size, VXL_PAGE_SHARED))
+        return -ENOMEM; /* nor which file it is */
     if (flags & MREMAP_FIXED) {
         if (!(flags & MREMAP_MAYMOVE) || !is_range(to, new_size) ||
             (to < from + old_size && from < to + new_size))
@@ -273,7 +286,7 @@ int32_t vxl_mremap(struct vxl_proc *p, const uint32_t *a)
     if (new_size <= old_size) {
         if (new_size < old_size) {
             vx_box_unmap(p->box, from + new_size, old_size - new_size);
-            mark_file(p, from + new_size, old_size - new_size, false);
+            mark(p, from + new_size, old_size - new_size, 0);
         }
         return (int32_t)from;
     }
@@ -294,7 +307,9 @@ static int32_t drop(struct vxl_proc *p, vx_gaddr addr, uint32_t size)
 {
     if (!is_mapped(p, addr, size))
         return -ENOMEM;
-    if (has_file(p, addr, size) || addr < p->info.high)
+    if (vxl_has_kind(p, addr, size, VXL_PAGE_SHARED))
+        return 0; /* the bytes are still there */
+    if (vxl_has_kind(p, addr, size, VXL_PAGE_FILE) || addr < p->info.high)
         return -EINVAL;
     for (uint32_t at = 0; at < size;) {
         int prot = vx_box_page_prot(p->box, addr + at);
@@ -345,7 +360,10 @@ int32_t vxl_msync(struct vxl_proc *p, const uint32_t *a)
     uint32_t size = round_up(a[1]);
     if ((a[0] & PAGE_MASK) || (a[2] & ~7u))
         return -EINVAL;
-    return !size || (is_range(a[0], size) && is_mapped(p, a[0], size)) ? 0 : -ENOMEM;
+    if (size && (!is_range(a[0], size) || !is_mapped(p, a[0], size)))
+        return -ENOMEM;
+    void *at = size && vxl_has_kind(p, a[0], size, VXL_PAGE_SHARED) ? vx_box_pointer(p->box, a[0], size, VX_PROT_READ) : NULL;
+    return at ? (int32_t)vxl_result(msync(at, size, (int)a[2])) : 0;
 }
 
 /* All that is mapped counts as present. */

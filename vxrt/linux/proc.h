@@ -76,7 +76,7 @@ struct vxl_proc {
     vx_gaddr mmap_top;
     vx_gaddr trampoline;  /* page with the sigreturn code, 0: not made yet */
     bool read_implies_exec;
-    uint64_t *file_pages; /* bitmap over 2^20 pages: mapped from a file */
+    uint8_t *page_kinds;  /* of 2^20 pages: VXL_PAGE_*; NULL: all 0 */
 
     /* files */
     struct vxl_fd fds[VXL_FD_LIMIT];
@@ -240,6 +240,9 @@ int32_t vxl_sigreturn(struct vxl_proc *p, const uint32_t *a);
 int32_t vxl_rt_sigreturn(struct vxl_proc *p, const uint32_t *a);
 
 /* mem.c */
+enum { VXL_PAGE_FILE = 1, VXL_PAGE_SHARED = 2 };
+/* Is any page of the range of this kind? */
+bool vxl_has_kind(const struct vxl_proc *p, vx_gaddr addr, uint32_t size, uint8_t kind);
 void vxl_mem_start(struct vxl_proc *p);
 
 /* run.c: until the process ends, or the calling thread of it does */

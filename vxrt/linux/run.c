@@ -260,7 +260,7 @@ void vxl_free(struct vxl_proc *p)
     vx_box_free(p->box);
     if (p->owns_image)
         vx_image_close(p->image);
-    free(p->file_pages);
+    free(p->page_kinds);
     free(p->timers);
     free(p);
 }

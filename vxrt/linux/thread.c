@@ -206,6 +206,9 @@ static int32_t do_futex(struct vxl_proc *p, const uint32_t *a, bool is_64)
     switch (a[1] & FUTEX_CMD_MASK) {
     case FUTEX_WAIT:
     case FUTEX_WAIT_BITSET:
+        /* nobody in another process could wake it */
+        if (vxl_has_kind(p, a[0] & ~4095u, 4096, VXL_PAGE_SHARED) && !(a[1] & FUTEX_PRIVATE_FLAG) && p->config->allow_fork)
+            return -ENOSYS;
         return futex_wait(p, a, is_64);
     case FUTEX_WAKE:
     case FUTEX_WAKE_BITSET:
