@@ -42,7 +42,7 @@ struct vx_thread {
 struct vxi_threads {
     pthread_mutex_t lock;
     pthread_cond_t safe;        /* the last one has reached a boundary */
-    struct vx_thread *holder;
+    struct vx_thread *_Atomic holder; /* set under the lock */
     struct vx_thread *loaded;   /* whose state struct vx_box has */
     bool is_stopped;            /* until the holder lets go, no other thread is in translated code */
     struct vx_thread *first, *last; /* who waits to be the holder */

@@ -14,6 +14,8 @@
 
 /* So many may come before the one that waits longest. */
 #define MAX_PASSES 4u
+/* Looks at the holder before waiting in line: some microseconds. */
+#define MOMENT 100u
 
 static void keep(const struct vx_box *box, struct vx_thread *t)
 {
@@ -199,9 +201,17 @@ static void wait_in_line(struct vx_box *box, struct vx_thread *t, int *reason)
     all->passes = 0;
 }
 
+/* Most turns are shorter than it takes to fall asleep and to be woken. */
+static void wait_a_moment(struct vxi_threads *all)
+{
+    for (unsigned i = 0; i < MOMENT && atomic_load_explicit(&all->holder, memory_order_relaxed); i++)
+        __builtin_ia32_pause();
+}
+
 void vxi_turn_take(struct vx_box *box, struct vx_thread *t, int *reason)
 {
     struct vxi_threads *all = box->threads;
+    wait_a_moment(all);
     pthread_mutex_lock(&all->lock);
     if (all->holder || (all->first && all->passes >= MAX_PASSES))
         wait_in_line(box, t, reason);

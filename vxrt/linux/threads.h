@@ -56,8 +56,8 @@ struct vxl_thread {
 
 /* clone with CLONE_THREAD: the new thread's id or -errno. */
 int32_t vxl_thread_new(struct vxl_proc *p, const uint32_t *a);
-/* exit of one thread of several. */
-void vxl_thread_exit(struct vxl_proc *p);
+/* Its part of the process has ended. It is the holder, who leaves. */
+void vxl_thread_finish(struct vxl_proc *p, struct vxl_thread *t);
 /* A thread by its id, not the calling one; NULL: none. */
 struct vxl_thread *vxl_thread_by_id(struct vxl_proc *p, pid_t tid);
 /* Let others be the holder, and be it again. */
@@ -65,6 +65,11 @@ void vxl_thread_leave(struct vxl_proc *p);
 void vxl_thread_enter(struct vxl_proc *p, struct vxl_thread *t);
 /* The calling thread is the holder again after a run. */
 void vxl_thread_load(struct vxl_proc *p, struct vxl_thread *t);
+
+/* ---- thread_end.c ---------------------------------------------------- */
+
+/* exit of one thread of several. */
+void vxl_thread_exit(struct vxl_proc *p);
 /* execve: end all others, and give up the box; the calling one is then the only thread. */
 void vxl_threads_end_others(struct vxl_proc *p);
 /* In a forked child only the calling thread is left. */
