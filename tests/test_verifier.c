@@ -199,6 +199,28 @@ static void test_one_byte_changes(void)
     count_changes("4189c9 418d8844332211 488d49ff 480fc9 67e303 4489c9 f4", 4 * 255 + 1 + 16);
 }
 
+/* Sequences that end early, with the bytes that would complete them behind the end: those must not count. */
+static void test_cut_sequences(void)
+{
+    static const char *const whole[] = {
+        "41 b8 01 00 00 00 4f 8b 9c c7 00 10 00 00 4f 8d 1c 1c 41 ff e3",
+        "89 f6 49 8d 74 35 00 89 ff 49 8d 7c 3d 00 89 c9 66 f3 a5",
+        "41 89 c9 41 8d 88 00 00 00 00 48 8d 49 ff 48 0f c9 67 e3 00 44 89 c9",
+    };
+    uint8_t bytes[64];
+    uint32_t i, size;
+
+    for (i = 0; i < sizeof whole / sizeof whole[0]; i++) {
+        uint32_t full = from_hex(whole[i], bytes);
+        for (size = 1; size < full; size++) {
+            struct vxv_input input = {.code = bytes, .size = size, .zone_size = WORDS * 64, .entries = no_entries};
+            CU_ASSERT(!vxv_verify(&input, boundaries, targets, &result));
+            CU_ASSERT(result.rule != 16 || (boundaries[0] >> result.offset & 1)); /* or a plain instruction is last */
+            CU_ASSERT(result.rule != 14);
+        }
+    }
+}
+
 static void test_context_operands(void)
 {
     uint8_t bytes[5] = {0, 0, 0, 0, 0xf4};
@@ -293,6 +315,7 @@ int main(void)
     CU_add_test(suite, "the bad branch is named", test_bad_branch_is_named);
     CU_add_test(suite, "longest instruction", test_longest_instruction);
     CU_add_test(suite, "one-byte changes of sequences", test_one_byte_changes);
+    CU_add_test(suite, "cut sequences", test_cut_sequences);
     CU_add_test(suite, "context operands", test_context_operands);
     CU_add_test(suite, "random bytes", test_random);
     CU_add_test(suite, "rule texts", test_rule_texts);

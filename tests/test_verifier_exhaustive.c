@@ -28,10 +28,12 @@
 #define DIGEST_PLAIN 0xf6ae4f8bu
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-static uint32_t rex_step = 4, vex_step = 5; /* 3f (none) 43 47 4b 4f: a fourth of the work */
+static uint32_t rex_part = 1, vex_step = 5; /* a third of the work */
 #else
-static uint32_t rex_step = 1, vex_step = 1;
+static uint32_t rex_part, vex_step = 1;
 #endif
+/* Bit i: REX 3f + i (3f: none). In part: none, R, B, XB, RXB, W. */
+static const uint32_t rex_sets[2] = {0x1ffff, 1u << 0 | 1u << 5 | 1u << 2 | 1u << 4 | 1u << 8 | 1u << 9};
 static bool stop_at_first, telling_forms;
 static FILE *list;
 static uint32_t digest;
@@ -492,8 +494,9 @@ static void test_listed_prefixes(void)
 {
     uint32_t rex;
 
-    for (rex = 0x3f; rex <= 0x4f; rex += rex_step)
-        listed_prefixes(rex, false);
+    for (rex = 0x3f; rex <= 0x4f; rex++)
+        if (rex_sets[rex_part] >> (rex - 0x3f) & 1)
+            listed_prefixes(rex, false);
     CU_ASSERT_EQUAL(failures, 0);
 }
 
@@ -635,7 +638,7 @@ static void print_counts(void)
         if (by_rule[i])
             printf(" V%02u %llu", i, (unsigned long long)by_rule[i]);
     printf("\n  failures %llu\n", (unsigned long long)failures);
-    if (rex_step == 1)
+    if (!rex_part)
         CU_ASSERT_EQUAL(accepted, ACCEPTED);
 }
 
@@ -646,7 +649,7 @@ int main(int argc, char **argv)
 
     if (argc == 2 && strcmp(argv[1], "--first") == 0) {
         stop_at_first = true;
-        rex_step = 4;
+        rex_part = 1;
         vex_step = 5;
     } else if (argc == 3 && strncmp(argv[1], "--write", 7) == 0) {
         if (!(list = fopen(argv[2], "w"))) {
@@ -654,7 +657,7 @@ int main(int argc, char **argv)
             return 2;
         }
         if (strcmp(argv[1], "--write-part") == 0)
-            rex_step = 4, vex_step = 5;
+            rex_part = 1, vex_step = 5;
     }
     if (!load_zydis()) {
         puts("skipped: libZydis is not installed");

@@ -5,7 +5,7 @@ usage: exhaustive_llvm.py TEST-VERIFIER-EXHAUSTIVE [--part]
 
 The test's --write gives lines "hex mnemonic", cut where the verifier and Zydis agree that the instruction ends. llvm-objdump must read
 each as exactly one instruction; names that the two only spell differently are in SAME and in plain().
---part: a fourth of the REX prefixes, and of those every eighth instruction and at least one of each mnemonic.
+--part: some of the REX prefixes, and of those every eighth instruction and at least one of each mnemonic.
 Prints counts. Exit status: 0 they agree, 1 a difference (20 are printed), 77 no llvm-objdump or no Zydis.
 """
 import collections

@@ -3,8 +3,9 @@
 instructions(pieces) gives for each piece of code (bytes) the list of (length, text) that llvm-objdump reads at its start, until the
 piece is used up; the last one may be longer than what is left. Text is Intel syntax with single blanks, "<unknown>" if it is none.
 
-Two mistakes of LLVM 14 are put right: it does not know vpaddusb and vpaddusw with 67 (read without, then), and it leaves out the "lock"
-of bts, btr and btc with 16 bits.
+Two mistakes of LLVM 14 are put right: it does not know some instructions with VEX behind 67, such as vpaddusb and vandpd (read without
+65 67, then, and gs and the width of the address put in), and it leaves out the "lock"
+of some instructions with 16 bits.
 """
 import os
 import re
@@ -70,10 +71,10 @@ def repair(pieces, result):
              if piece[:3] in (b"\x65\x67\xc5", b"\x65\x67\xc4") and any(text == "<unknown>" for _, text in result[i])]
     if again:
         for i, listed in zip(again, instructions([pieces[i][2:] for i in again])):
-            if re.match(r"vpaddus[bw] ", listed[0][1]):
+            if "[" in listed[0][1] and "rip" not in listed[0][1]:
                 inside = re.sub(r"\[(.*)\]", lambda m: "gs:[" + re.sub(r"\br(?=[a-z])", "e", re.sub(r"\b(r\d+)\b", r"\1d", m[1])) + "]",
                                 listed[0][1])
                 result[i] = [(listed[0][0] + 2, inside), *listed[1:]]
     for listed, piece in zip(result, pieces):
-        if piece.startswith(b"\x65\x67\xf0\x66") and re.match(r"bt[src] ", listed[0][1]):
+        if piece.startswith(b"\x65\x67\xf0\x66") and re.match(r"(?:bt[src]|xadd|cmpxchg) ", listed[0][1]):
             listed[0] = (listed[0][0], "lock " + listed[0][1])

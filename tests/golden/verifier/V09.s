@@ -99,3 +99,7 @@
 #: reject V09 at 0
         vpsrld $3, %ymm0, %ymm12
         hlt
+
+#: reject V09 at 0
+        .byte 0x44, 0x88, 0xc6                  # movb %r8b,%sil
+        hlt

@@ -90,3 +90,9 @@
         leaq (%r12,%r11), %r11
         callq *%r11
         .byte 0xeb, 0xef                        # to the second instruction of the sequence
+
+#: accept
+        movl %gs:(%r8d,%r9d), %r8d              # 47 8b 04 08
+        movq 0x1000(%r15,%r8,8), %r11
+        leaq (%r12,%r11), %r11
+        jmpq *%r11

@@ -123,3 +123,7 @@
 #: reject V12 at 0
         scasl
         hlt
+
+#: reject V12 at 0
+        movsb
+        hlt
