@@ -21,7 +21,7 @@ BATCH = 100000
 CONDITION = re.compile(r"^(j|set|cmov)(ae|e|ne|a|ge|g)$")
 CONDITIONS = {"ae": "nb", "e": "z", "ne": "nz", "a": "nbe", "ge": "nl", "g": "nle"}
 SAME = {"wait": "fwait", "fucompi": "fucomip", "fcompi": "fcomip"}
-COMPARE = re.compile(r"^cmp(?:eq|lt|le|unord|neq|nlt|nle|ord)(ps|pd|ss|sd)$")
+COMPARE = re.compile(r"^(v?cmp)[a-z_]*?(ps|pd|ss|sd)$")
 
 
 def plain(text):
@@ -29,7 +29,7 @@ def plain(text):
     words = text.split()
     name = words[1] if words[0] == "lock" and len(words) > 1 else words[0]
     if COMPARE.match(name):
-        return "cmp" + COMPARE.match(name)[1]
+        return COMPARE.match(name)[1] + COMPARE.match(name)[2]
     condition = CONDITION.match(name)
     if condition:
         return condition[1] + CONDITIONS[condition[2]]
