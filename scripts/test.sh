@@ -1,8 +1,9 @@
 #!/bin/sh
 # Build and run all tests:
 #     scripts/test.sh [--quick]
-# Four builds, warnings are errors: the runtime without a translator (build only), clang (all but the
-# long tests), ASan + UBSan (likewise), and gcc: all tests, last. --quick: the last alone.
+# Five builds, warnings are errors: the runtime without a translator (build only), clang (all but the
+# long tests), ASan + UBSan (likewise), ThreadSanitizer (the tests with threads that it can run), and gcc: all tests, last.
+# --quick: the last alone.
 # JOBS=N sets the number of jobs. The first run fetches Debian's i386 libraries for the corpus; without
 # a network that test is skipped and says so.
 # Exit status: 0 if everything builds and every test passed or was skipped with a reason.
@@ -39,6 +40,11 @@ if [ "${1-}" != --quick ]; then
     # The long cases compare with other programs, many times over; they run once, below.
     check run_tests clang -LE long
     check run_tests asan -LE long
+    # Of the runtime's C code; it knows nothing of the assembly and of translated code. The others want more address space than
+    # it leaves (threads), or handlers of their own for signals that it keeps back (box_signals).
+    cmake --preset tsan -G Ninja >/dev/null
+    cmake --build --preset tsan -j "$jobs" --target plugins test_soak test_limits test_buffer test_snapshot_plugin test_call
+    check run_tests tsan -R '^(soak|limits|buffer|snapshot_plugin|call)$'
 fi
 build release
 [ $status = 0 ] || echo "== a test of another build FAILED, see above" >&2
