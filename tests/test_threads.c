@@ -11,6 +11,11 @@
 #include "test_box.h"
 
 #define WORKERS 4
+#ifdef __SANITIZE_THREAD__
+#define HAS_TSAN true
+#else
+#define HAS_TSAN false
+#endif
 
 static double seconds(void)
 {
@@ -349,8 +354,9 @@ static void test_life(void)
     unsigned made = 0;
     while (made < VX_MAX_THREADS && vx_thread_new(box, &many[made]) == VX_OK)
         made++;
-    CU_ASSERT_EQUAL(made, VX_MAX_THREADS - 1);
-    CU_ASSERT_EQUAL(vx_thread_new(box, &t), VX_ERR_TOO_LARGE);
+    /* ThreadSanitizer leaves less address space */
+    CU_ASSERT(made == VX_MAX_THREADS - 1 || HAS_TSAN);
+    CU_ASSERT(vx_thread_new(box, &t) == VX_ERR_TOO_LARGE || HAS_TSAN);
     while (made > 0)
         vx_thread_free(many[--made]);
     CU_ASSERT_EQUAL(vx_box_free(box), VX_ERR_BUSY);
@@ -365,10 +371,13 @@ int main(void)
     CU_pSuite suite = CU_add_suite("threads", NULL, NULL);
     CU_add_test(suite, "in parallel", test_parallel);
     CU_add_test(suite, "speed", test_speed);
-    CU_add_test(suite, "one writes code that others run", test_patch);
-    CU_add_test(suite, "hostile races", test_hostile);
-    CU_add_test(suite, "interrupt one, interrupt all", test_interrupt);
-    CU_add_test(suite, "time limit", test_limit);
+    /* ThreadSanitizer holds signals back until the next library call, which translated code never makes: nobody could be stopped */
+    if (!HAS_TSAN) {
+        CU_add_test(suite, "one writes code that others run", test_patch);
+        CU_add_test(suite, "hostile races", test_hostile);
+        CU_add_test(suite, "interrupt one, interrupt all", test_interrupt);
+        CU_add_test(suite, "time limit", test_limit);
+    }
     CU_add_test(suite, "made and freed", test_life);
     CU_basic_set_mode(CU_BRM_VERBOSE);
     CU_basic_run_tests();
