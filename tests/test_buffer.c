@@ -3,6 +3,7 @@
  */
 #include <CUnit/Basic.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -217,6 +218,28 @@ static void test_fork(void)
     vx_buffer_close(buffer);
 }
 
+/* The same rights for files that are mapped to be shared; and the functions that only tell something. */
+static void test_map_shared(void)
+{
+    int file = memfd_create("test", MFD_CLOEXEC);
+    struct vx_box *box = BOX(use);
+    struct vx_trap trap;
+    uint32_t word = 0;
+    size_t count = 0;
+    CU_ASSERT_EQUAL_FATAL(ftruncate(file, VX_PAGE_BYTES), 0);
+    CU_ASSERT_NOT_EQUAL(vx_box_map_shared(box, AT, PAGES(1), RWX, file, 0), VX_OK);
+    CU_ASSERT_EQUAL(vx_box_map_shared(box, AT, PAGES(1), RW, file, 0), VX_OK);
+    run_to(box, VX_TRAP_SYSCALL, &trap);
+    CU_ASSERT_EQUAL(pread(file, &word, 4, 4), 4);
+    CU_ASSERT_EQUAL(word, 1);
+    CU_ASSERT_EQUAL(vx_box_protect(box, AT, PAGES(1), RX), VX_ERR_RANGE);
+    CU_ASSERT_PTR_NOT_NULL(vx_box_profile(box, &count));
+    CU_ASSERT_TRUE(count >= 1);
+    CU_ASSERT_TRUE(strlen(vx_version()) >= 5);
+    vx_box_free(box);
+    close(file);
+}
+
 static void *run(void *box)
 {
     struct vx_trap trap;
@@ -251,6 +274,7 @@ int main(void)
     CU_add_test(suite, "rights", test_rights);
     CU_add_test(suite, "reset and snapshot", test_reset);
     CU_add_test(suite, "fork", test_fork);
+    CU_add_test(suite, "mapped files", test_map_shared);
     CU_add_test(suite, "threads", test_threads);
     CU_basic_run_tests();
     unsigned failures = CU_get_number_of_failures();
