@@ -40,11 +40,11 @@ if [ "${1-}" != --quick ]; then
     # The long cases compare with other programs, many times over; they run once, below.
     check run_tests clang -LE long
     check run_tests asan -LE long
-    # Of the runtime's C code; it knows nothing of the assembly and of translated code. The others want more address space than
-    # it leaves (threads), or handlers of their own for signals that it keeps back (box_signals).
+    # Of the runtime's C code; it knows nothing of the assembly and of translated code. box_signals has handlers of its own, for
+    # signals that it keeps back; translate_race is one.
     cmake --preset tsan -G Ninja >/dev/null
-    cmake --build --preset tsan -j "$jobs" --target plugins test_soak test_limits test_buffer test_snapshot_plugin test_call
-    check run_tests tsan -R '^(soak|limits|buffer|snapshot_plugin|call)$'
+    cmake --build --preset tsan -j "$jobs" --target plugins test_soak test_limits test_buffer test_snapshot_plugin test_call test_threads
+    check run_tests tsan -R '^(soak|limits|buffer|snapshot_plugin|call|threads)$'
 fi
 build release
 [ $status = 0 ] || echo "== a test of another build FAILED, see above" >&2
