@@ -22,7 +22,7 @@ skip() {
 
 # What tests/dynamic_test.py runs.
 programs='bash dash busybox coreutils sed gawk grep findutils diffutils tar gzip bzip2 xz-utils zstd brotli perl python3
-libpython3-stdlib libpython3-testsuite lua5.4 luajit sqlite3 jq bc openssl flac vorbis-tools opus-tools libjpeg-turbo-progs webp git file
+libpython3-stdlib lua5.4 luajit sqlite3 jq bc openssl flac vorbis-tools opus-tools libjpeg-turbo-progs webp git file
 ripgrep fd-find gron fzf pigz base-files'
 
 case "${1-}:${2-root}" in
@@ -56,21 +56,25 @@ apt=$out/apt
 mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial" "$apt/debs"
 : >"$apt/status"
 private() {
-    apt-get -qq -o Dir::State="$apt/state" -o Dir::State::status="$apt/status" \
+    tool=$1
+    shift
+    "$tool" -qq -o Dir::State="$apt/state" -o Dir::State::status="$apt/status" \
         -o Dir::Cache="$apt/cache" -o APT::Architecture=i386 -o APT::Architectures=i386 \
         -o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::Retries=2 "$@"
 }
 
 # An index that fails (a mirror in the middle of a change, say) is left out by
 # apt; the others are signed and enough if they hold every package.
-if ! private update >"$apt/log" 2>&1; then
+if ! private apt-get update >"$apt/log" 2>&1; then
     echo "fetch.sh: some package indexes are missing, going on without them:" \
         "$(grep -c '^E: Failed' "$apt/log") failed" >&2
 fi
 if [ "$name" = tree ]; then
     rm -f "$apt"/cache/archives/*.deb
+    # Python's own tests: its version is in the name.
+    packages="$packages $(private apt-cache search --names-only '^libpython3\.[0-9]+-testsuite$' | cut -d ' ' -f 1 | tail -n 1)"
     # shellcheck disable=SC2086
-    private -y --no-install-recommends --download-only install $packages >"$apt/log" 2>&1 ||
+    private apt-get -y --no-install-recommends --download-only install $packages >"$apt/log" 2>&1 ||
         skip "cannot download: $(grep -m 3 '^E:' "$apt/log")"
     cd "$apt/cache/archives"
 else
@@ -78,7 +82,7 @@ else
     missing=
     for package in $packages; do
         # One call a package, so that the message can name the one that fails.
-        private download "$package" >"$apt/log" 2>&1 || missing="$missing $package"
+        private apt-get download "$package" >"$apt/log" 2>&1 || missing="$missing $package"
     done
     [ -z "$missing" ] || skip "cannot download:$missing: $(head -3 "$apt/log")"
 fi
