@@ -39,6 +39,7 @@ EQUIVALENT = {
         "a form without NONE and X is 0, which is refused, or has G: each row of vex_table.c has one of the three",
     ("sequence.c", "bool memory = length >= 2 && p[0] == 0x65;"):
         "no accepted instruction of two bytes starts with 65; one that did would have 0 bytes left and be refused in the next lines",
+    ("verify.c", "if (left <= LOOK_AHEAD) {"): "LOOK_AHEAD bytes are copied whole, and read from the copy",
 }
 
 REFUSALS = [

@@ -199,6 +199,26 @@ static void test_one_byte_changes(void)
     count_changes("4189c9 418d8844332211 488d49ff 480fc9 67e303 4489c9 f4", 4 * 255 + 1 + 16);
 }
 
+/* A branch to right behind the chunk: the next chunk's entry, or behind the zone, where the bitmap says nothing. */
+static void test_branch_behind(void)
+{
+    uint8_t code[64];
+    uint64_t entries[2] = {0, 1};
+    struct vxv_input input = {.code = code, .size = 64, .zone_size = 128, .entries = entries};
+
+    memset(code, 0xf4, sizeof code);
+    memcpy(code, "\xeb\x3e", 2);
+    CU_ASSERT(vxv_verify(&input, boundaries, targets, &result));
+    input.zone_size = 64;
+    CU_ASSERT(!vxv_verify(&input, boundaries, targets, &result) && result.rule == 14 && result.offset == 0);
+
+    entries[0] = 1; /* back to the zone's first byte */
+    memcpy(code, "\xeb\xbe", 2);
+    input.zone_size = 128;
+    input.zone_offset = 64;
+    CU_ASSERT(vxv_verify(&input, boundaries, targets, &result));
+}
+
 /* Sequences that end early, with the bytes that would complete them behind the end: those must not count. */
 static void test_cut_sequences(void)
 {
@@ -315,6 +335,7 @@ int main(void)
     CU_add_test(suite, "the bad branch is named", test_bad_branch_is_named);
     CU_add_test(suite, "longest instruction", test_longest_instruction);
     CU_add_test(suite, "one-byte changes of sequences", test_one_byte_changes);
+    CU_add_test(suite, "branch behind the chunk", test_branch_behind);
     CU_add_test(suite, "cut sequences", test_cut_sequences);
     CU_add_test(suite, "context operands", test_context_operands);
     CU_add_test(suite, "random bytes", test_random);
