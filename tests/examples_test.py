@@ -22,7 +22,7 @@ BAD = {
     "D": "divide error in decode+",
     "L": "time limit reached in decode+",
     "E": "page fault at address 0x0",
-    "R": "page fault at address",
+    "R": "stack overflow in recurse+",
     "A": "runtime error",
     "B": "exit 134",
     "P": "a picture of 32768x32768",
