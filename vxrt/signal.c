@@ -303,16 +303,10 @@ static void on_request(int number, siginfo_t *info, void *context)
 
 /*
  * ThreadSanitizer keeps signals back until the next call of the C library, which translated code never makes: under
- * it the handlers are installed behind its back.
+ * it the handlers are installed behind its back. They may then interrupt it with a lock of its own held, which an
+ * atomic operation that it watches would take again: this file is compiled without it.
  */
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
-#ifdef UNDER_TSAN
+#ifdef VXI_UNDER_TSAN
 extern int __sigaction(int number, const struct sigaction *action, struct sigaction *old);
 #define sigaction(number, action, old) __sigaction(number, action, old)
 #endif
