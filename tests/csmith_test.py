@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Programs that csmith makes print the same checksum under vxrun as natively.
 
-usage: csmith_test.py BIN-DIR [--seed N] [--programs N] [--builds N] [--keep DIR]
+usage: csmith_test.py BIN-DIR [--seed N] [--programs N] [--builds N] [--bare] [--keep DIR]
 
 Each program (csmith seeds from N on) is built in --builds (4) ways out of gcc and clang, -O0 to -O3 and -Os, -march=i386 to
 haswell (nehalem where the virtual CPU or this machine has no AVX2), position-independent or not, and run natively, from its cache, and
-without a cache. Programs that do not end natively within a few seconds are left out. What differs is kept in DIR
+without a cache. --bare: without a C library (native/csmith_start.c), which takes two thirds of the time. Programs that do not end natively within a few seconds are left out. What differs is kept in DIR
 and named with its command. Exits 0 if all agree, 1 if not, 77 without csmith, compilers, or 32-bit programs.
 """
 import argparse
@@ -22,6 +22,7 @@ LEVELS = ["-O0", "-O1", "-O2", "-O3", "-Os"]
 MACHINES = [("i386", "sse4.2"), ("i686", "sse4.2"), ("pentium3", "sse4.2"), ("pentium4", "sse4.2"), ("core2", "sse4.2"), ("nehalem", "sse4.2"),
             ("haswell", "host")]
 KINDS = [["-static"], ["-static-pie", "-fPIE"], ["-static", "-fPIC"]]
+BARE_KINDS = [["-static", "-fno-pic"], ["-static", "-fPIE"], ["-static", "-fPIC"]]
 SECONDS = 5 # that a program may take natively
 INCLUDE = "/usr/include/csmith"
 
@@ -52,6 +53,16 @@ def has_avx2(vxc, work):
     return bool(line) and "avx2" in line[0]
 
 
+def bare_start(compiler, work):
+    """What stands for the C library: options for the build of a program."""
+    made = os.path.join(work, f"start-{compiler}.o")
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "native", "csmith_start.c")
+    if not os.path.exists(made):
+        subprocess.run([compiler, "-m32", "-march=i386", "-O2", "-ffreestanding", "-fno-builtin", "-fno-stack-protector", "-c", source, "-o", made],
+                       check=True)
+    return ["-nostdlib", "-fno-stack-protector", made, "-lgcc"]
+
+
 def check(vxc, vxrun, program, cpu, expected):
     """Text about what differs, or None."""
     cache = program + ".vxc"
@@ -72,6 +83,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--programs", type=int, default=10)
     parser.add_argument("--builds", type=int, default=4)
+    parser.add_argument("--bare", action="store_true")
     parser.add_argument("--keep")
     args = parser.parse_args()
     vxc, vxrun = (os.path.join(args.bin, name) for name in ("vxc", "vxrun"))
@@ -85,7 +97,7 @@ def main():
         print("skipped: no compiler makes 32-bit programs that run here")
         return 77
     machines = [m for m in MACHINES if m[0] != "haswell" or has_avx2(vxc, work)]
-    ways = list(itertools.product(compilers, LEVELS, machines, KINDS))
+    ways = list(itertools.product(compilers, LEVELS, machines, BARE_KINDS if args.bare else KINDS))
     checked = left_out = bad = programs = 0
     for seed in range(args.seed, args.seed + args.programs):
         source, program = os.path.join(work, f"csmith{seed}.c"), os.path.join(work, f"csmith{seed}")
@@ -95,6 +107,7 @@ def main():
         reference, is_whole = None, True
         for compiler, level, (machine, cpu), kind in random.Random(seed).sample(ways, args.builds):
             build = [compiler, "-m32", level, f"-march={machine}", *kind, "-w", f"-I{INCLUDE}", source, "-o", program]
+            build += bare_start(compiler, work) if args.bare else []
             made = run(build, 120)
             native = run([program], SECONDS) if made and made[0] == 0 else None
             if native is None or native[0] < 0:
