@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "show.h"
+
 static sigjmp_buf back;
 
 static void on_fault(int signal)
@@ -47,16 +49,15 @@ static void maps(void)
     printf("%s %s %s\n", try_read(at), try_read(at + 4 * PAGE), try_read(at + 8 * PAGE));
     printf("fixed %d\n", mmap(at + 5 * PAGE, PAGE, PROT_READ, ANON | MAP_FIXED, -1, 0) == at + 5 * PAGE);
     printf("%d %s %s\n", at[5 * PAGE], try_write(at + 5 * PAGE), try_read(at + 6 * PAGE));
-    printf("noreplace %d errno %d\n",
-           mmap(at, PAGE, PROT_READ, ANON | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED, errno);
+    SHOW("noreplace", mmap(at, PAGE, PROT_READ, ANON | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED);
     printf("hint %d\n", mmap(at + 4 * PAGE, PAGE, PROT_READ, ANON, -1, 0) == at + 4 * PAGE);
     printf("protect %d\n", mprotect(at, 2 * PAGE, PROT_NONE));
     printf("%s %s\n", try_read(at), try_read(at + 2 * PAGE));
-    printf("protect hole %d errno %d\n", mprotect(at + 3 * PAGE, 10 * PAGE, PROT_READ), errno);
-    printf("protect odd %d errno %d\n", mprotect(at + 3, PAGE, PROT_READ), errno);
-    printf("zero size %d errno %d\n", mmap(NULL, 0, PROT_READ, ANON, -1, 0) == MAP_FAILED, errno);
-    printf("huge %d errno %d\n", mmap(NULL, 0xfff00000u, PROT_READ, ANON, -1, 0) == MAP_FAILED, errno);
-    printf("no type %d errno %d\n", mmap(NULL, PAGE, PROT_READ, MAP_ANONYMOUS, -1, 0) == MAP_FAILED, errno);
+    SHOW("protect hole", mprotect(at + 3 * PAGE, 10 * PAGE, PROT_READ));
+    SHOW("protect odd", mprotect(at + 3, PAGE, PROT_READ));
+    SHOW("zero size", mmap(NULL, 0, PROT_READ, ANON, -1, 0) == MAP_FAILED);
+    SHOW("huge", mmap(NULL, 0xfff00000u, PROT_READ, ANON, -1, 0) == MAP_FAILED);
+    SHOW("no type", mmap(NULL, PAGE, PROT_READ, MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
     printf("write only is readable %s\n",
            try_read(mmap(NULL, PAGE, PROT_WRITE, ANON, -1, 0)));
     munmap(at, 16 * PAGE);
@@ -74,10 +75,8 @@ static void remaps(void)
     char *block = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, ANON, -1, 0);
     char *fixed = mremap(small, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, block);
     printf("%d %d %s\n", fixed == block, block[PAGE], try_read(small));
-    printf("not mapped %d errno %d\n", mremap(small, PAGE, 2 * PAGE, MREMAP_MAYMOVE) == MAP_FAILED, errno);
-    printf("overlap %d errno %d\n",
-           mremap(block, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, block + PAGE) == MAP_FAILED,
-           errno);
+    SHOW("not mapped", mremap(small, PAGE, 2 * PAGE, MREMAP_MAYMOVE) == MAP_FAILED);
+    SHOW("overlap", mremap(block, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, block + PAGE) == MAP_FAILED);
     munmap(block, 8 * PAGE);
     /* a large block that grows by realloc */
     char *heap = malloc(1 << 20);
@@ -92,7 +91,7 @@ static void others(void)
     char *at = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, ANON, -1, 0);
     memset(at, 9, 4 * PAGE);
     printf("dontneed %d %d %d\n", madvise(at + PAGE, PAGE, MADV_DONTNEED), at[PAGE], at[2 * PAGE]);
-    printf("bad advice %d errno %d\n", madvise(at, PAGE, 77), errno);
+    SHOW("bad advice", madvise(at, PAGE, 77));
     printf("msync %d\n", msync(at, PAGE, MS_SYNC));
     /* the call itself: musl has no sbrk */
     char *end = (char *)syscall(SYS_brk, 0);

@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "show.h"
+
 static volatile sig_atomic_t children;
 static int shared = 1;
 
@@ -44,7 +46,7 @@ static void forks(void)
     }
     int status = wait_status(pid);
     printf("read %zd %s, status %x, memory %d\n", read(ends[0], text, 15), text, status, shared);
-    printf("again %d errno %d\n", waitpid(pid, &status, 0), errno);
+    SHOW("again", waitpid(pid, &status, 0));
     if ((pid = fork()) == 0)
         abort();
     printf("aborted %x\n", wait_status(pid) & 0x7f);
@@ -63,7 +65,7 @@ static void forks(void)
     if ((pid = vfork()) == 0)
         _exit(7);
     printf("vfork %x\n", wait_status(pid));
-    printf("kill others %d errno %d\n", kill(1 << 21, SIGTERM), errno);
+    SHOW("kill others", kill(1 << 21, SIGTERM));
 }
 
 static void child_signals(void)
@@ -97,7 +99,7 @@ static void child_signals(void)
     }
     printf("pipe %x\n", wait_status(pid));
     signal(SIGPIPE, SIG_IGN);
-    printf("write %zd errno %d\n", write(ends[1], "x", 1), errno);
+    SHOW("write", write(ends[1], "x", 1));
     signal(SIGPIPE, SIG_DFL);
 }
 
@@ -123,12 +125,12 @@ static void executes(const char *self)
     ssize_t size = read(ends[0], text, sizeof text - 1);
     printf("output %zd: %s", size, text);
     char *none[] = {NULL};
-    printf("missing %d errno %d\n", execve("missing", argv, none), errno);
+    SHOW("missing", execve("missing", argv, none));
     int fd = open("data", O_CREAT | O_WRONLY, 0644);
     close(fd);
-    printf("not executable %d errno %d\n", execve("data", argv, none), errno);
+    SHOW("not executable", execve("data", argv, none));
     chmod("data", 0755);
-    printf("not a program %d errno %d\n", execve("data", argv, none), errno);
+    SHOW("not a program", execve("data", argv, none));
     unlink("data");
 }
 
@@ -145,6 +147,6 @@ int main(int argc, char **argv)
     executes(argc > 1 ? argv[1] : argv[0]);
     struct rusage usage;
     printf("usage %d\n", getrusage(RUSAGE_CHILDREN, &usage));
-    printf("no children %d errno %d\n", wait(NULL), errno);
+    SHOW("no children", wait(NULL));
     return 0;
 }

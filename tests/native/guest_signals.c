@@ -16,6 +16,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "show.h"
+
 static sigjmp_buf back;
 static volatile sig_atomic_t count;
 static char *page; /* addresses in it are shown as offsets */
@@ -184,7 +186,8 @@ static void masks(void)
     siginfo_t info;
     struct timespec none = {0, 0};
     printf("wait %d", sigtimedwait(&set, &info, &none));
-    printf(" code %d, again %d errno %d\n", info.si_code, sigtimedwait(&set, &info, &none), errno);
+    printf(" code %d\n", info.si_code);
+    SHOW("again", sigtimedwait(&set, &info, &none));
     sigprocmask(SIG_SETMASK, &old, NULL);
     signal(SIGUSR1, SIG_IGN);
     raise(SIGUSR1);
@@ -194,7 +197,7 @@ static void masks(void)
     raise(SIGUSR1);
     sigaction(SIGUSR1, NULL, &action);
     printf("count %d default again %d\n", count, action.sa_handler == SIG_DFL);
-    printf("kill stop %d errno %d\n", sigaction(SIGKILL, &action, NULL), errno);
+    SHOW("kill stop", sigaction(SIGKILL, &action, NULL));
 }
 
 static void timers(void)

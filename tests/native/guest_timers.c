@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "show.h"
+
 #define MS 1000000L
 
 static volatile sig_atomic_t count, code, value;
@@ -71,7 +73,7 @@ static void by_signal(void)
     wait_until(2);
     printf("in the past: at once\n");
     printf("%d %d\n", timer_delete(one), timer_delete(two));
-    printf("%d %d\n", timer_delete(one), errno);
+    SHOW("timer_delete", timer_delete(one));
 }
 
 static void overruns(void)
@@ -125,11 +127,11 @@ static void others(void)
     set(timer, 900 * MS, 0);
     timer_gettime(timer, &left);
     printf("runs %d\n", left.it_value.tv_nsec > 100 * MS);
-    printf("%d %d\n", timer_settime(timer, 0, &bad, NULL), errno);
-    printf("%d %d\n", timer_create(77, &silent, many), errno);
-    printf("%d %d\n", (int)syscall(SYS_timer_create, CLOCK_MONOTONIC, &wrong, many), errno);
-    printf("%d %d\n", (int)syscall(SYS_timer_create, CLOCK_MONOTONIC, &too_high, many), errno);
-    printf("%d %d\n", (int)syscall(SYS_timer_gettime, 1234567, &left), errno);
+    SHOW("timer_settime", timer_settime(timer, 0, &bad, NULL));
+    SHOW("timer_create", timer_create(77, &silent, many));
+    SHOW("a wrong kind", syscall(SYS_timer_create, CLOCK_MONOTONIC, &wrong, many));
+    SHOW("a signal too high", syscall(SYS_timer_create, CLOCK_MONOTONIC, &too_high, many));
+    SHOW("a timer that is not there", syscall(SYS_timer_gettime, 1234567, &left));
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) /* timers stay with the parent */
