@@ -8,6 +8,7 @@ Exit status: 0 good, 1 not, 77 skipped.
 """
 import glob
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,10 @@ def main():
         directory = os.path.dirname(static)
         build(prefix, scratch, user, "static", static, "-lz", "-lxxhash", "-pthread")
         build(prefix, scratch, user, "shared", "-L" + directory, "-Wl,-rpath," + directory, "-lvxrt")
+        if shutil.which("pkg-config"):
+            found = run("pkg-config", "--cflags", "--libs", "vxrt", capture_output=True, text=True,
+                        env={**os.environ, "PKG_CONFIG_PATH": os.path.join(directory, "pkgconfig")})
+            build(prefix, scratch, user, "packaged", "-Wl,-rpath," + directory, *found.stdout.split())
         run("c++", "-fsyntax-only", "-Wall", "-Werror", "-I" + os.path.join(prefix, "include"), "-x", "c++", "-",
             input=b"#include <vx/vxrt.h>\nint main() { return vx_version() == nullptr; }\n")
         for tool in ("vxc", "vxrun"):
