@@ -27,10 +27,10 @@ SECONDS = 2 # that a program may take natively
 INCLUDE = "/usr/include/csmith"
 
 
-def run(command, seconds=60):
+def run(command, seconds=60, folder=None):
     """(exit status, standard output), or None if it takes too long."""
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=seconds, check=False)
+        done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=seconds, check=False)
         return done.returncode, done.stdout
     except subprocess.TimeoutExpired:
         return None
@@ -87,7 +87,7 @@ def main():
     parser.add_argument("--keep")
     args = parser.parse_args()
     vxc, vxrun = (os.path.join(args.bin, name) for name in ("vxc", "vxrun"))
-    work = args.keep or tempfile.mkdtemp(prefix="vx-csmith-")
+    work = os.path.abspath(args.keep or tempfile.mkdtemp(prefix="vx-csmith-"))
     os.makedirs(work, exist_ok=True)
     if not shutil.which("csmith") or not os.path.isdir(INCLUDE):
         print("skipped: csmith and its headers are not installed (packages csmith, libcsmith-dev)")
@@ -101,7 +101,8 @@ def main():
     checked = left_out = bad = programs = 0
     for seed in range(args.seed, args.seed + args.programs):
         source, program = os.path.join(work, f"csmith{seed}.c"), os.path.join(work, f"csmith{seed}")
-        if run(["csmith", "--seed", str(seed), "-o", source]) is None:
+        # csmith leaves platform.info where it runs
+        if run(["csmith", "--seed", str(seed), "-o", source], folder=work) is None:
             left_out += 1
             continue
         reference, is_whole = None, True
