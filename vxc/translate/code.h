@@ -32,10 +32,10 @@ enum {
     MARK_THUNK = 4,  /* a call that only fetches its own address (call next, or a pc thunk) */
 };
 
-/* One discovered instruction. */
 /* As many as the decoder looks at: one more than the longest instruction has. */
 #define VXT_INSN_BYTES 16
 
+/* One discovered instruction. */
 struct vxt_rec {
     vx_gaddr addr;
     vx_gaddr target;   /* BRANCH, JUMP, CALL */
@@ -66,17 +66,20 @@ struct vxt_program {
 
 /* Index of the instruction that starts at addr, or VXT_NO_INDEX. Not for concurrent discovery; read-only after. */
 uint32_t vxt_find(const struct vxt_program *program, vx_gaddr addr);
+
 /* The guest's virtual CPU. */
 static inline uint32_t vxt_cpu(const struct vxt_input *input)
 {
     return input->cpu ? input->cpu : VX_CPU_DEFAULT;
 }
+
 /* Guest bytes at addr and how many follow in the span; NULL outside. */
 const uint8_t *vxt_bytes(const struct vxt_input *input, vx_gaddr addr, uint32_t *available);
 
 /* Find the code. */
 vx_status vxt_discover(const struct vxt_input *input, struct vxt_program *program);
 void vxt_program_free(struct vxt_program *program);
+
 /* Fill live_in and live_out. */
 void vxt_liveness(struct vxt_program *program);
 
