@@ -47,7 +47,6 @@ void vxt_lower_exit(struct vxt_lower *l, vx_gaddr guest);
 /* Event that tells the runtime that a single-stepped instruction is done. */
 void vxt_lower_step(struct vxt_lower *l, vx_gaddr next);
 
-
 /* returns.c: see what an instruction does to the flags, after it was lowered. */
 void vxt_note_flags(struct vxt_lower *l, const struct vxt_insn *insn);
 /* Before the host's ret: r10d for the return-miss stub. popped: bytes that this instruction takes off the stack. */
