@@ -200,6 +200,13 @@ static void lower_xlat(struct vxt_lower *l, const struct vxt_insn *insn)
     emit_mem(l->chunk, OP1(0x8a), EAX, vxt_operand(l, &table));
 }
 
+/* Undocumented, but compilers for AMD's processors use it: both registers become empty, and the stack is popped. */
+static void lower_ffreep(struct vxt_lower *l, const struct vxt_insn *insn)
+{
+    const uint8_t code[6] = { 0xdd, 0xc0 | insn->rm, 0xdd, 0xc0, 0xd9, 0xf7 }; /* ffree %st(i); ffree %st(0); fincstp */
+    emit_bytes(l->chunk, code, sizeof code);
+}
+
 static void lower_lea(struct vxt_lower *l, const struct vxt_insn *insn)
 {
     struct vxt_mem mem = vxt_effective(l, insn);
@@ -308,6 +315,7 @@ void vxt_lower_insn(struct vxt_lower *l, const struct vxt_rec *rec, const struct
     case VXT_MOV_MOFFS: lower_moffs(l, insn); break;
     case VXT_STRING: lower_string(l, insn); break;
     case VXT_XLAT: lower_xlat(l, insn); break;
+    case VXT_FFREEP: lower_ffreep(l, insn); break;
     case VXT_LEA: lower_lea(l, insn); break;
     default: break;
     }
