@@ -72,8 +72,8 @@ static inline bool hostile_accepted(const struct vxf_content *content, size_t i,
     return accepted;
 }
 
-/* Aborts if the honest translation does not verify. */
-static inline struct hostile_base hostile_base_of(const uint8_t *code, size_t code_size, bool is_dyn)
+/* For a guest's CPU of VX_CPU_* bits. Aborts if the honest translation does not verify. */
+static inline struct hostile_base hostile_base_of(const uint8_t *code, size_t code_size, bool is_dyn, uint32_t cpu)
 {
     struct hostile_base base = { 0 };
     struct vxe_elf elf;
@@ -84,7 +84,7 @@ static inline struct hostile_base hostile_base_of(const uint8_t *code, size_t co
     if (vxe_open(base.elf, base.elf_size, &elf, &error) != VX_OK)
         abort();
     struct vxt_input input = { .spans = spans, .data = data, .chunk_guest_bytes = 256, .threads = 1, .follow_calls = true,
-                               .position_independent = is_dyn };
+                               .position_independent = is_dyn, .cpu = cpu };
     for (size_t i = 0; i < elf.segment_count; i++) {
         struct vxt_span span = { elf.segments[i].addr, elf.segments[i].file_size, base.elf + elf.segments[i].file_offset };
         if (elf.segments[i].prot & VXE_X)
@@ -99,7 +99,7 @@ static inline struct hostile_base hostile_base_of(const uint8_t *code, size_t co
     free(seeds);
     const struct vxt_output *output = &base.output;
     base.content = (struct vxf_content){
-        .meta = { .guest_size = base.elf_size, .contract = VX_CONTRACT_VERSION, .options = VX_CPU_DEFAULT, .relocatable = is_dyn },
+        .meta = { .guest_size = base.elf_size, .contract = VX_CONTRACT_VERSION, .options = cpu, .relocatable = is_dyn },
         .guest = base.elf, .code = output->code, .zone_size = output->code_size, .chunks = output->chunks,
         .chunk_count = output->chunk_count, .entries = output->entries, .entry_count = output->entry_count,
         .rows = output->rows, .row_count = output->row_count, .relocs = output->relocs,

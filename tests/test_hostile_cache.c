@@ -49,17 +49,29 @@ GUEST(hostile_pic,
       "4: enter $16, $1\n mov 8(%ebp), %eax\n imul $3, %eax, %edx\n cvtsi2sd %edx, %xmm2\n movsd %xmm2, -8(%ebp)\n"
       "test %eax, %eax\n setnz %al\n leave\n ret $0\n");
 
+GUEST(hostile_vector,
+      "mov $0x0804a000, %esi\n1: vmovups (%esi), %ymm0\n vpaddd 32(%esi), %ymm0, %ymm1\n vpermq $0x1b, %ymm1, %ymm2\n"
+      "vextracti128 $1, %ymm2, 64(%esi)\n vinsertf128 $1, 16(%esi), %ymm2, %ymm3\n vpbroadcastd 4(%esi,%ecx), %ymm4\n"
+      "vfmadd231pd (%esi), %ymm1, %ymm5\n vcvtps2ph $0, %ymm5, 96(%esi)\n vcvtph2ps 96(%esi), %ymm6\n vpmaskmovd %ymm1, %ymm2, 128(%esi)\n"
+      "vmaskmovps 128(%esi), %ymm2, %ymm7\n vmovntdq %ymm7, 160(%esi)\n vpshufb 192(%esi), %ymm7, %ymm7\n vmovd %xmm1, %eax\n"
+      "vptest 16(%esi), %ymm3\n vzeroupper\n push %ebx\n call 2f\n pop %ebx\n and $31, %ecx\n mov $1, %eax\n int $0x80\n jmp 1b\n"
+      "2: andn (%esi), %eax, %edx\n bextr %edx, 8(%esi), %ecx\n mulx 12(%esi), %ebx, %edi\n pdep %edi, %ebx, %ebx\n rorx $7, 20(%esi), %edi\n"
+      "shlx %ecx, 24(%esi), %ebp\n sarx %ecx, %ebp, %ebp\n blsi 28(%esi), %edx\n tzcnt %edx, %edx\n lzcnt (%esi), %ecx\n movbe %edx, 32(%esi)\n"
+      "vaesenc 48(%esi), %xmm0, %xmm0\n vpclmulqdq $1, 64(%esi), %xmm0, %xmm0\n ret\n");
+
 /* What the child tells, in memory shared with the parent. */
 struct report {
     uint64_t number;  /* the mutant at work */
     uint32_t guest;
     bool is_running;  /* inside vx_box_run */
     uint64_t tried, accepted, refused_at_load;
+    uint64_t accepted_of[4]; /* each guest */
     uint64_t traps[32];
     char broken[80];  /* what a canary found */
 };
 
-static struct hostile_base bases[3];
+static struct hostile_base bases[4];
+static uint32_t base_count = 3; /* the last one needs AVX2 */
 static struct report *report;
 static uint64_t global_canary[CANARY_WORDS], *heap_canary, *low_canary;
 static __thread uint64_t tls_canary[64];
@@ -187,7 +199,7 @@ static void run_file(const uint8_t *file, size_t size)
         vx_box_map(box, 0xfff00000u, 0x10000, RW);
         vx_box_get_regs(box, &regs);
         regs.esp = 0xfff0f000u;
-    regs.gs_base = 0xfff00000u;
+        regs.gs_base = 0xfff00000u;
         vx_box_set_regs(box, &regs);
         vx_box_set_time_limit(box, RUN_NS);
         for (int i = 0; i < 50; i++) {
@@ -201,10 +213,12 @@ static void run_file(const uint8_t *file, size_t size)
         vx_box_free(box);
     }
     vx_image_close(image);
-    if (is_used)
+    if (is_used) {
         report->accepted++;
-    else
+        report->accepted_of[report->guest]++;
+    } else {
         report->refused_at_load++;
+    }
     check(global_canary, CANARY_WORDS, "globals");
     check(heap_canary, CANARY_WORDS, "heap");
     check(low_canary, CANARY_WORDS, "low memory");
@@ -225,11 +239,16 @@ static void run_one(uint32_t guest, uint64_t seed, uint64_t number)
 
 /* ---- many ---- */
 
+#define BASE(guest, is_dyn, cpu) hostile_base_of(guest_##guest, (size_t)(guest_##guest##_end - guest_##guest), is_dyn, cpu)
+
 static void make_bases(void)
 {
-    bases[0] = hostile_base_of(guest_hostile_mixed, (size_t)(guest_hostile_mixed_end - guest_hostile_mixed), false);
-    bases[1] = hostile_base_of(guest_hostile_pic, (size_t)(guest_hostile_pic_end - guest_hostile_pic), true);
-    bases[2] = hostile_base_of(guest_hostile_pic, (size_t)(guest_hostile_pic_end - guest_hostile_pic), false);
+    uint32_t avx2;
+    bases[0] = BASE(hostile_mixed, false, VX_CPU_DEFAULT);
+    bases[1] = BASE(hostile_pic, true, VX_CPU_DEFAULT);
+    bases[2] = BASE(hostile_pic, false, VX_CPU_DEFAULT);
+    if (vxf_cpu_parse("avx2", 0, &avx2) && !(avx2 & ~(vxv_cpu_of_this_machine() | VX_CPU_RDTSCP)))
+        bases[base_count++] = BASE(hostile_vector, false, avx2);
     report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 }
 
@@ -245,7 +264,7 @@ static bool campaign(uint64_t accepted, uint64_t seed)
             if (!forbid_system_calls())
                 _exit(95);
             for (uint64_t i = number; i < number + BATCH * 4; i++)
-                run_one((uint32_t)(i % 3), seed, i);
+                run_one((uint32_t)(i % base_count), seed, i);
             _exit(0);
         }
         int status;
@@ -267,6 +286,9 @@ static void print_report(uint64_t seed, double seconds)
     for (int kind = 0; kind < 32; kind++)
         if (report->traps[kind])
             printf(" %s %llu", vx_trap_name(kind), (unsigned long long)report->traps[kind]);
+    fputs("; guests", stdout);
+    for (uint32_t i = 0; i < base_count; i++)
+        printf(" %llu", (unsigned long long)report->accepted_of[i]);
     putchar('\n');
 }
 
@@ -283,6 +305,8 @@ static void test_slice(void)
     CU_ASSERT_TRUE(campaign(2000, 1));
     print_report(1, now() - start);
     CU_ASSERT_TRUE(report->traps[VX_TRAP_SYSCALL] > 0 && report->traps[VX_TRAP_PAGE] > 0);
+    for (uint32_t i = 0; i < base_count; i++)
+        CU_ASSERT_TRUE(report->accepted_of[i] > 0);
 }
 
 /* Guest 0 with this host code at its entry and hlt everywhere else; runs in a child to the time limit, or it broke out. */
@@ -382,7 +406,7 @@ int main(int argc, char **argv)
     make_bases();
     if (argc == 5 && strcmp(argv[1], "--one") == 0) {
         put_walls();
-        run_one((uint32_t)strtoul(argv[2], NULL, 10) % 3, strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10));
+        run_one((uint32_t)strtoul(argv[2], NULL, 10) % base_count, strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10));
         print_report(strtoull(argv[3], NULL, 10), 0);
         return 0;
     }
@@ -402,7 +426,7 @@ int main(int argc, char **argv)
     CU_basic_run_tests();
     unsigned failures = CU_get_number_of_failures();
     CU_cleanup_registry();
-    for (int i = 0; i < 3; i++)
+    for (uint32_t i = 0; i < base_count; i++)
         hostile_base_free(&bases[i]);
     return failures != 0;
 }
