@@ -139,7 +139,7 @@ static inline enum vxv_rule why_unlisted(uint32_t map, uint32_t op)
 
 /*
  * [REX] opcode and operands after the prefixes x. bytes: at least six, the lowest
- * is the first. Inlined twice: with and without prefixes other than 65 67.
+ * is the first. Inlined for each set of prefixes: none, 65 67, any.
  */
 static inline __attribute__((always_inline)) struct insn judge(uint64_t bytes, struct prefixes x)
 {
@@ -258,21 +258,20 @@ static __attribute__((noinline)) struct insn vex(const uint8_t *p, struct prefix
     return (struct insn){VXV_OK, VXV_REGISTER_FORM | (form & ~0x00ffffffu), n};
 }
 
-/* Prefixes other than 65 67, VEX, and the context operands, which name r15. `plain` is the verdict without them. */
-static __attribute__((noinline)) struct insn less_frequent(const uint8_t *p, struct prefixes x, struct insn plain)
+/* Prefixes other than 65 67, VEX, the context operands, which name r15, and why anything else is refused. */
+static __attribute__((noinline)) struct insn less_frequent(const uint8_t *p, struct prefixes x)
 {
     uint64_t bytes;
 
+    if (looks_like_context(p))
+        return context_operand(p);
     if (p[0] == 0x65 && p[1] != 0x67)
         return refuse(VXV_MEMORY, 2);
     if ((p[x.length] & 0xfe) == 0xc4)
         return vex(p, x);
-    if (is_legacy_prefix(p[x.length])) {
-        more_prefixes(p, &x);
-        memcpy(&bytes, p + x.length, sizeof bytes);
-        return judge(bytes, x);
-    }
-    return looks_like_context(p) ? context_operand(p) : plain;
+    more_prefixes(p, &x);
+    memcpy(&bytes, p + x.length, sizeof bytes);
+    return judge(bytes, x);
 }
 
 /* Decode and judge one instruction outside sequences; LOOK_AHEAD bytes at p are readable. */
@@ -282,12 +281,16 @@ static inline __attribute__((always_inline)) struct insn decode(const uint8_t *p
     struct insn insn;
     uint64_t bytes;
 
-    /* Prefixes: [65 67] [f0] [66] [f2|f3] [REX]. */
+    /* Prefixes: [65 67] [f0] [66] [f2|f3] [REX]. Judged in two places, because a branch costs less than a shift by 0 or 16. */
     memcpy(&bytes, p, sizeof bytes);
-    x.segment = (bytes & 0xffff) == 0x6765;
-    x.length = x.segment * 2;
-    insn = judge(bytes >> x.length * 8, x);
-    return insn.rule == VXV_OK ? insn : less_frequent(p, x, insn);
+    if ((bytes & 0xffff) == 0x6765) {
+        x.segment = SEG_GS_67;
+        x.length = 2;
+        insn = judge(bytes >> 16, x);
+    } else {
+        insn = judge(bytes, x);
+    }
+    return insn.rule == VXV_OK ? insn : less_frequent(p, x);
 }
 
 #endif

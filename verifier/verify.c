@@ -39,7 +39,7 @@ static uint32_t words(uint32_t size)
 }
 
 /* The direct branch that ends at `end` with an immediate of imm_bytes (1 or 4) goes somewhere good. */
-static bool branch(struct scan *s, uint32_t end, uint32_t imm_bytes)
+static inline __attribute__((always_inline)) bool branch(struct scan *s, uint32_t end, uint32_t imm_bytes)
 {
     const struct vxv_input *in = s->input;
     const uint8_t *imm = in->code + end - imm_bytes;
