@@ -6,7 +6,8 @@ usage: scripts/mutants.py [--only TEXT] [--jobs N] [--sample N] [--state FILE]
 Works on a copy of verifier/, so that the verifier itself has no switch. Each mutant is one change of the text:
   rule    a place that refuses does not
   row     a row of the allow-list is missing
-  grant   a row of the allow-list grants one thing more (lock, the other form, an operand's registers, 66)
+  grant   a row grants one thing more (lock, the other form, an operand's registers, 66, VEX.W, VEX.L, the next /digit or byte of x87)
+  column  a row without its CPU feature (or with another), with a wrong immediate, without gs, as a branch that nobody checks
   test    a comparison in the code is turned round, or a bound moved by one
 A mutant is killed by test_verifier_golden, test_verifier or test_verifier_exhaustive --first. Prints one line a
 mutant that survives, and the matrix: kind, mutants, killed by which test. --sample N: N mutants spread over all. --state FILE keeps
@@ -49,29 +50,103 @@ REFUSALS = [
     (re.compile(r"\? (VXV_(?!OK\b|LISTED\b)[A-Z_]+) :"), "? VXV_OK :"),
     (re.compile(r": (VXV_(?!OK\b)[A-Z_]+);"), ": VXV_OK;"),
 ]
-GRANTS = [
-    (re.compile(r"(INSN\([^)]*, (?:RM|M), )n(, )"), r"\1L\2"),
-    (re.compile(r"(INSN\([^)]*, )M(, [nL], )"), r"\1RM\2"),
-    (re.compile(r"(INSN\([^)]*, )R(, [nL], )"), r"\1RM\2"),
-    (re.compile(r"(INSN\(M0, )NP(, )"), r"\1OS\2"),
-    (re.compile(r"(INSN\(M\d, \w+, [^,]+, )X(, )"), r"\1GV\2"),
-    (re.compile(r"(INSN\(M\d, \w+, [^,]+, \w+, )X(, )"), r"\1GV\2"),
-    (re.compile(r"(INSN\(M\d, \w+, [^,]+, )N(, )"), r"\1GV\2"),
-    (re.compile(r"(INSN\(M\d, \w+, [^,]+, )GV(, )"), r"\1G8\2"),
-    (re.compile(r"(INSN\(M\d, \w+, [^,]+, \w+, )GV(, )"), r"\1G8\2"),
-    (re.compile(r"(VEX\(M\d, \w+, )0(, )"), r"\1b\2"),
-    (re.compile(r"(VEX\(M\d, \w+, \w, [^,]+, )0(, )"), r"\1b\2"),
-    (re.compile(r"(VEX\(M\d, \w+, \w, [^,]+, \w, )n(, )"), r"\1X\2"),
-    (re.compile(r"(VEX\(M\d, \w+, \w, [^,]+, \w, )G(, )"), r"\1X\2"),
-    (re.compile(r"(VEX\(M\d, \w+, \w, [^,]+, \w, \w, )X(, )"), r"\1GV\2"),
-    (re.compile(r"(VEX\(M\d, \w+, \w, [^,]+, \w, \w, \w+, )X(, )"), r"\1GV\2"),
-    (re.compile(r"(VEX\(M\d, \w+, \w, [^,]+, \w, \w, \w+, \w+, )[MR](, )"), r"\1RM\2"),
-    (re.compile(r"(VEX\(M\d, \w+, \w, [^,]+, \w, \w, \w+, \w+, \w+, )R(, )"), r"\1B\2"),
-    (re.compile(r"((?:INTEGER|PACKED)\([^)]*, )n(, RM)"), r"\1X\2"),
-    (re.compile(r"((?:INTEGER|PACKED)\([^)]*, )M(, [0BR])"), r"\1RM\2"),
-    (re.compile(r"((?:PACKED)\()0(, )"), r"\1b\2"),
-]
+# The macros of the two tables, with their columns; PACK is another in each.
+COLUMNS = {
+    "INSN": "map pfx op reg rm form lock imm cpu impl", "BARE": "map pfx op imm cpu impl", "PLUS": "map pfx op rm imm impl",
+    "ROW": "digit rm form lock imm cpu impl", "FLOW": "map op bits", "DIGIT": "map pfx op group", "ALU": "op lock", "BYTES": "bytes bytes",
+    "VEX": "map pp l op w v reg rm form imm cpu impl", "INTEGER": "map pp op v form imm", "PACKED": "l op v form imm",
+    "SCALAR": "op v form imm", "FMA": "op", "SHIFT": "group digit", "ROW_0": "group digit form", "ROW_1": "group digit form",
+    "AT_0": "map pp op form", "AT_1": "map pp op form", "AT_b": "map pp op form",
+    "PACK table.c": "reg rm form lock imm cpu impl", "PACK vex_table.c": "w v reg rm form imm cpu impl",
+}
+CALL = re.compile(r"\b(" + "|".join(sorted({name.split()[0] for name in COLUMNS}, key=len, reverse=True)) + r")\(")
+# What a cell becomes. A prefix that is not mandatory may come before the opcodes of the one-byte map only.
+GRANTS = {
+    "reg": {"X": "GV", "N": "GV", "i": "GV", "GV": "G8", "G8": "GV"}, "rm": {"X": "GV", "N": "GV", "n": "GV", "GV": "G8", "G8": "GV"},
+    "form": {"M": "RM", "R": "RM", "A": "RM"}, "lock": {"n": "L"}, "pfx": {"NP": "OS", "F2": "F2o", "F3": "F3o"},
+    "l": {"0": "b", "1": "b"}, "w": {"0": "b", "1": "b"}, "v": {"n": "X", "G": "X", "X": "G"},
+}
+CHANGES = {
+    "imm": {"0": "B", "B": "0", "Z": "B", "R": "B"},
+    "bits": {"REL8": "VXV_IMM1", "REL32": "VXV_IMMZ"},
+}
+FEATURES = "SSE3 SSSE3 SSE41 SSE42 POPCNT LAHF CX8 LZCNT BMI1 BMI2 MOVBE AES PCLMULQDQ SHA ADX RDRAND RDSEED TSC AVX AVX2 FMA F16C CLMUL".split()
 CONDITIONS = [(" == ", " != "), (" < ", " <= "), (" > ", " >= "), (" <= ", " < "), (" >= ", " > "), (" && ", " || ")]
+
+
+def calls(line):
+    """(name, start, end, arguments) for each macro of the tables in a line, those within another one too."""
+    for match in CALL.finditer(line):
+        depth, end = 1, match.end()
+        while depth and end < len(line):
+            depth += {"(": 1, ")": -1}.get(line[end], 0)
+            end += 1
+        yield match[1], match.start(), end, line[match.end():end - 1].split(", ")
+
+
+def without(name, line, start, end, previous):
+    """The line without that call, so that it still compiles: commas, macros of several lines."""
+    if name == "BYTES":
+        return line[:start] + "0ull" + line[end:]
+    if line[end:].startswith(","):
+        rest = line[:start] + line[end + 1:]
+        return rest if CALL.search(rest.split("/*")[0]) else "\\" if line.endswith("\\") else ""
+    if line[:start].rstrip().endswith(","):
+        return line[:start].rstrip()[:-1] + line[end:]
+    if previous.rstrip().endswith(", \\"):
+        return "[M1][0][0] = {0}" if name == "VEX" else "[M1][0][0] = 0u"
+    return line[:start] + line[end:]
+
+
+def wider(name, arguments, block):
+    """Arguments of ROW, SHIFT and BYTES with one more at either end of a range, if no other row of the group has it."""
+    at = 1 if name == "SHIFT" else 0
+    if name == "BYTES":
+        taken = [range(int(a, 16), int(b, 16) + 1) for a, b in re.findall(r"BYTES\((\w+), (\w+)\)", block)]
+        first, last, low, high, form = int(arguments[0], 16), int(arguments[1], 16), 0xc0, 0xff, "0x{:02x}, 0x{:02x}"
+    elif name in ("ROW", "SHIFT") and arguments[at][0].isdigit():
+        if name == "SHIFT":
+            taken = [range(int(n), int(n) + 1) for n in re.findall(rf"SHIFT\({arguments[0]}, (\d)\)", block)]
+        else:
+            taken = [range(int(a), int(b or a) + 1) for a, b in re.findall(r"ROW\((\d)(?: \.\.\. (\d))?", block)]
+        first, last, low, high, form = int(arguments[at][0]), int(arguments[at][-1]), 0, 7, "{} ... {}"
+    else:
+        return
+    for a, b, more in ((first - 1, last, first - 1), (first, last + 1, last + 1)):
+        if low <= more <= high and not any(more in span for span in taken):
+            text = form.format(a, b)
+            yield text.split(", ") if name == "BYTES" else arguments[:at] + [text] + arguments[at + 1:]
+
+
+def row_mutants(file, line, previous, block):
+    """(kind, new line) for one line of a table; block: the text of its group."""
+    code = line.split("/*")[0]
+    for name, start, end, arguments in calls(code):
+        columns = COLUMNS[f"PACK {file}" if name == "PACK" else name].split()
+        if name != "PACK":
+            yield "row", without(name, line, start, end, previous)
+
+        def cell(index, value):
+            return line[:start] + name + "(" + ", ".join(arguments[:index] + [value] + arguments[index + 1:]) + ")" + line[end:]
+
+        for index, (column, value) in enumerate(zip(columns, arguments)):
+            if value in GRANTS.get(column, {}) and (column != "pfx" or value != "NP" or arguments[0] == "M0") and \
+                    (column != "lock" or "M" in arguments[columns.index("form")] if "form" in columns else True):
+                yield "grant", cell(index, GRANTS[column][value])
+            if value.split(" | ")[-1] in CHANGES.get(column, {}):
+                yield "column", cell(index, value.replace(value.split(" | ")[-1], CHANGES[column][value.split(" | ")[-1]]))
+            if column == "bits" and "REL" in value and "STOP" not in value:
+                yield "column", cell(index, "VXV_STOP | " + value)
+            if column == "bits" and "VXV_ADDR32 | " in value:
+                yield "column", cell(index, value.replace("VXV_ADDR32 | ", ""))
+            if column == "cpu" and value in FEATURES:
+                yield "column", cell(index, "BASE" if file == "table.c" else "BMI1" if value == "AVX" else "AVX")
+            if column == "form" and value in ("M", "RM") and file == "table.c":
+                yield "column", line[:end] + " | VXV_ADDRESS" + line[end:]
+        for arguments_of_wider in wider(name, arguments, block):
+            yield "grant", line[:start] + name + "(" + ", ".join(arguments_of_wider) + ")" + line[end:]
+    for match in re.finditer(r" \| VXV_VEX_[A-Z0-9_]+", code):
+        yield "column", line[:match.start()] + line[match.end():]
 
 
 def mutants():
@@ -86,12 +161,11 @@ def mutants():
             was_comment, in_comment = in_comment, ("/*" in line or in_comment) and "*/" not in line
             if was_comment or not code.strip() or code.lstrip().startswith("#"):
                 continue
-            if name.endswith("table.c") and re.match(r"\s+(INSN|BARE|PLUS|DIGIT|FLOW|ALU|VEX|INTEGER|PACKED|SCALAR|FMA|AT_[01b])\(", code):
-                yield "row", name, number, ""
-                for pattern, replacement in GRANTS:
-                    changed = pattern.sub(replacement, line, count=1)
-                    if changed != line:
-                        yield "grant", name, number, changed
+            if name.endswith("table.c"):
+                starts = [i for i in range(number + 1) if re.match(r"    \[VXV_|const", lines[i])] or [number]
+                stops = [i for i in range(number + 1, len(lines)) if re.match(r"    \[VXV_|};", lines[i])] or [number + 1]
+                for kind, changed in row_mutants(name, line, lines[number - 1], "\n".join(lines[starts[-1]:stops[0]])):
+                    yield kind, name, number, changed
                 continue
             if name in ("decode.h", "sequence.c", "verify.c", "modrm.c"):
                 for pattern, replacement in REFUSALS:
@@ -104,9 +178,11 @@ def mutants():
 
 
 def source_line(file, number):
-    """That line of the verifier as it is, without what surrounds it."""
+    """That line of the verifier as it is, without what surrounds it; with a number if it is there more than once."""
     with open(os.path.join(ROOT, "verifier", file), encoding="ascii") as source:
-        return source.read().split("\n")[number].strip()
+        lines = [line.strip() for line in source.read().split("\n")]
+    before = lines[:number].count(lines[number])
+    return lines[number] + (f" (#{before + 1})" if before else "")
 
 
 def run(command, **options):
@@ -128,8 +204,6 @@ class Bench:
                 define.append("-DVX_HAVE_ZYDIS=1")
             self.tests[test] = self.compile(os.path.join(ROOT, "tests", test + ".c"), test + ".o", *define)
         self.arguments = {TESTS[0]: [folder], TESTS[1]: [], TESTS[2]: ["--first"]}
-        # Those that a header does not change much: most mutants are in tables and one or two files.
-        self.alone = {"table.c", "cpu.c", "rules.c"}
         for path in glob.glob(os.path.join(ROOT, "verifier", "*.c")):
             self.build(path, os.path.join(folder, "verifier-" + os.path.basename(path) + ".o"), ROOT)
 
@@ -158,7 +232,7 @@ class Bench:
             for path in sorted(glob.glob(os.path.join(work, "verifier", "*.c"))):
                 name = os.path.basename(path)
                 target = os.path.join(self.folder, "verifier-" + name + ".o")
-                if file == name or (file.endswith(".h") and name not in self.alone):
+                if name == (file if file.endswith(".c") else "verify.c"):  # decode.h is the only header, and only there
                     target = path[:-2] + ".o"
                     if self.build(path, target, work):
                         return "compiler"
