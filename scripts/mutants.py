@@ -130,6 +130,8 @@ def row_mutants(file, line, previous, block):
             return line[:start] + name + "(" + ", ".join(arguments[:index] + [value] + arguments[index + 1:]) + ")" + line[end:]
 
         for index, (column, value) in enumerate(zip(columns, arguments)):
+            if column == "rm" and arguments[columns.index("form")] in ("M", "A"):
+                continue  # the same program: only ModRM with mod = 3 asks for what rm grants
             if value in GRANTS.get(column, {}) and (column != "pfx" or value != "NP" or arguments[0] == "M0") and \
                     (column != "lock" or "M" in arguments[columns.index("form")] if "form" in columns else True):
                 yield "grant", cell(index, GRANTS[column][value])

@@ -19,6 +19,13 @@
 
 #: reject V16 at 1
         nop
+        .byte 0x67, 0xe3, 0xfd                  # jecxz to itself
+
+#: reject V16 at 0
+        .byte 0x0f, 0x85, 0xfa, 0xff, 0xff, 0xff # jne to itself
+
+#: reject V16 at 1
+        nop
         .byte 0xe8, 0xfa, 0xff, 0xff, 0xff      # call: its return lands behind the chunk
 
 #: reject V16 at 3
