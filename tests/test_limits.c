@@ -238,22 +238,6 @@ static void test_memory(void)
     }
 }
 
-/* Streams are what the host grants; a guest has no way to more. */
-static void test_streams(void)
-{
-    struct vx_box *box = plugin_box(program);
-    for (unsigned i = 0; i < VX_MAX_STREAMS; i++)
-        CU_ASSERT_EQUAL(vx_box_set_stream(box, i, 1), VX_OK);
-    CU_ASSERT_EQUAL(vx_box_set_stream(box, VX_MAX_STREAMS, 1), VX_ERR_ARGUMENT);
-    vx_gaddr name = call(program, box, "allocate_bytes", "p(i)", ARGS(I(100))).ptr;
-    CU_ASSERT_EQUAL(vx_box_write(box, name, "/dev/null", 10), VX_OK);
-    CU_ASSERT_EQUAL(call(program, box, "open_file", "i(p)", ARGS(P(name))).i32, 2 /* ENOENT */);
-    for (unsigned i = 0; i < VX_MAX_STREAMS; i++)
-        CU_ASSERT_EQUAL(vx_box_set_stream(box, i, -1), VX_OK);
-    CU_ASSERT_EQUAL(call(program, box, "print", "i(p)", ARGS(P(name))).i32, -9 /* EBADF */);
-    vx_box_free(box);
-}
-
 /* ---- stopping, many boxes ---- */
 
 static void *spin(void *box)
@@ -340,7 +324,6 @@ int main(void)
     CU_add_test(suite, "time after a reset", test_reset);
     CU_add_test(suite, "stack size", test_stack_size);
     CU_add_test(suite, "memory", test_memory);
-    CU_add_test(suite, "streams", test_streams);
     CU_add_test(suite, "a box that runs", test_running);
     CU_add_test(suite, "1,000 boxes", test_many);
     CU_basic_run_tests();

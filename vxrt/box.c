@@ -169,6 +169,7 @@ void vxi_box_destroy(struct vx_box *box)
     if (box->reservation && box->ctx)
         vxi_retry_free(box->ctx);
     vxi_stopped_drop(box, 0, true);
+    vxi_streams_take_back(box);
     vxi_units_free(box);
     vxi_zones_free(box);
     vxi_spans_changed(box);

@@ -210,12 +210,25 @@ struct vxi_calls {
     void *user;
 };
 
+/* What a plug-in that is an executable may read and write (stream.c). */
+struct vxi_stream {
+    int host;      /* descriptor + 1; 0: free */
+    bool is_owned; /* closed with it; else the embedder's */
+};
+struct vxi_streams {
+    struct vxi_stream list[VX_MAX_STREAMS];
+    unsigned limit; /* 0: none */
+    bool is_over;   /* the system call that is being answered would go over it */
+    vx_open_function open;
+    void *open_context;
+};
+
 /* System calls of a plug-in that is an executable (system.c). */
 #define VXI_SYSTEM_PARK 0x56580001u /* as in vx_guest.h */
 struct vxi_system {
     bool is_active;
     bool has_no_memory;     /* the system call that is being answered asked for too much */
-    int streams[VX_MAX_STREAMS]; /* host descriptor + 1; 0: not granted */
+    struct vxi_streams streams;
     vx_gaddr heap, heap_end;
 };
 
@@ -532,6 +545,21 @@ void vxi_stack_trap(const struct vx_box *box, struct vx_trap *trap);
 bool vxi_system_call(struct vx_box *box, struct vx_trap *trap);
 /* Prepare the stack of a program below `top`. */
 vx_status vxi_system_start(struct vx_box *box, vx_gaddr top, vx_gaddr *esp);
+
+/* Streams of such a plug-in (stream.c). */
+
+/* The host's descriptor for a number, -1 if there is none. */
+int vxi_stream(const struct vx_box *box, uint32_t number);
+/* System calls: the guest's result, or -errno. */
+uint32_t vxi_stream_transfer(struct vx_box *box, uint32_t number, vx_gaddr addr, uint32_t size, bool is_write);
+uint32_t vxi_stream_transfer_all(struct vx_box *box, uint32_t number, vx_gaddr list, uint32_t count, bool is_write);
+uint32_t vxi_stream_open(struct vx_box *box, vx_gaddr name, uint32_t flags);
+uint32_t vxi_stream_close(struct vx_box *box, uint32_t number);
+uint32_t vxi_stream_dup(struct vx_box *box, uint32_t from, uint32_t lowest);
+uint32_t vxi_stream_control(struct vx_box *box, uint32_t number, uint32_t command, uint32_t argument);
+uint32_t vxi_stream_seek(struct vx_box *box, uint32_t number, uint64_t offset, vx_gaddr result, uint32_t whence);
+/* Close what the box opened, forget what was granted. */
+void vxi_streams_take_back(struct vx_box *box);
 /* start.c: the table's slots for the gate, in a box that is started. */
 void vxi_gate_fill(struct vx_box *box);
 

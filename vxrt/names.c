@@ -31,6 +31,7 @@ const char *vx_trap_name(enum vx_trap_kind kind)
         [VX_TRAP_CPU_LIMIT] = "processor time limit reached",
         [VX_TRAP_STACK] = "stack overflow",
         [VX_TRAP_MEMORY] = "memory limit reached",
+        [VX_TRAP_STREAMS] = "limit of open streams reached",
     };
     if ((unsigned)kind >= sizeof names / sizeof *names || !names[kind])
         return "unknown trap";

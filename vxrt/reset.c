@@ -106,7 +106,11 @@ static void restore_state(struct vx_box *box, const struct vx_snapshot *s)
     box->calls.has_failed = box->calls.is_passed_on = false;
     box->calls.host_regs = (struct vx_regs){ 0 };
     box->calls.trap = (struct vx_trap){ 0 };
-    box->system = (struct vxi_system){ .is_active = s->is_system_active, .heap = s->heap, .heap_end = s->heap_end };
+    vxi_streams_take_back(box);
+    box->system.is_active = s->is_system_active;
+    box->system.has_no_memory = false;
+    box->system.heap = s->heap;
+    box->system.heap_end = s->heap_end;
     box->refused_status = VX_OK;
     box->refused_rule = 0;
 }

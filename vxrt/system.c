@@ -8,79 +8,28 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/uio.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "vxrt/helper.h"
 #include "vxrt/internal.h"
 
-#define MAX_BUFFERS 1024u
-#define MAX_TRANSFER (1u << 30)
 #define MAP_BELOW (VX_GATE_BASE - VX_PAGE_BYTES)
 #define SIGNAL_STATUS 128u
 
 /* i386 numbers. */
-enum { NR_EXIT = 1, NR_READ = 3, NR_WRITE = 4, NR_CLOSE = 6, NR_TIME = 13, NR_GETPID = 20, NR_KILL = 37, NR_BRK = 45,
+enum { NR_EXIT = 1, NR_READ = 3, NR_WRITE = 4, NR_OPEN = 5, NR_CLOSE = 6, NR_GETPID = 20, NR_KILL = 37, NR_DUP = 41, NR_BRK = 45,
        NR_IOCTL = 54, NR_GETTIMEOFDAY = 78, NR_MUNMAP = 91, NR_MPROTECT = 125, NR_LLSEEK = 140, NR_READV = 145,
        NR_WRITEV = 146, NR_SCHED_YIELD = 158, NR_SIGACTION = 174, NR_SIGPROCMASK = 175, NR_MMAP2 = 192, NR_GETUID32 = 199,
-       NR_GETEGID32 = 202, NR_MADVISE = 219, NR_GETTID = 224, NR_TKILL = 238, NR_FUTEX = 240, NR_SET_THREAD_AREA = 243,
+       NR_GETEGID32 = 202, NR_MADVISE = 219, NR_FCNTL64 = 221, NR_GETTID = 224, NR_TKILL = 238, NR_FUTEX = 240, NR_SET_THREAD_AREA = 243,
        NR_EXIT_GROUP = 252, NR_SET_TID_ADDRESS = 258, NR_CLOCK_GETTIME = 265, NR_TGKILL = 270, NR_OPENAT = 295,
        NR_GETRANDOM = 355, NR_CLOCK_GETTIME64 = 403 };
 
+#define GUEST_AT_FDCWD ((uint32_t)-100)
 enum { GUEST_MAP_FIXED = 0x10, GUEST_MAP_ANONYMOUS = 0x20, GUEST_PROT_READ = 1, GUEST_PROT_WRITE = 2, GUEST_PROT_EXEC = 4 };
 
 static uint32_t page_up(uint32_t value)
 {
     return (value + VX_PAGE_BYTES - 1) & ~(VX_PAGE_BYTES - 1);
-}
-
-static uint32_t result_of(ssize_t n)
-{
-    return n < 0 ? (uint32_t)-errno : (uint32_t)n;
-}
-
-/* The host's descriptor for a stream, -1 if it was not granted. */
-static int stream(const struct vx_box *box, uint32_t number)
-{
-    return number < VX_MAX_STREAMS ? box->system.streams[number] - 1 : -1;
-}
-
-/* One buffer: as much as there is of it. */
-static uint32_t transfer(struct vx_box *box, uint32_t number, vx_gaddr addr, uint32_t size, bool is_write)
-{
-    int fd = stream(box, number);
-    if (fd < 0)
-        return (uint32_t)-EBADF;
-    if (size > MAX_TRANSFER)
-        size = MAX_TRANSFER;
-    void *bytes = vx_box_pointer(box, addr, size, is_write ? VX_PROT_READ : VX_PROT_WRITE);
-    if (!bytes)
-        return (uint32_t)-EFAULT;
-    return result_of(is_write ? write(fd, bytes, size) : read(fd, bytes, size));
-}
-
-static uint32_t transfer_all(struct vx_box *box, uint32_t number, vx_gaddr list, uint32_t count, bool is_write)
-{
-    uint32_t done = 0;
-    if (count > MAX_BUFFERS)
-        return (uint32_t)-EINVAL;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t buffer[2];
-        if (vx_box_read(box, list + 8 * i, buffer, sizeof buffer) != VX_OK)
-            return done ? done : (uint32_t)-EFAULT;
-        if (buffer[1] == 0)
-            continue;
-        if (done > MAX_TRANSFER)
-            break;
-        uint32_t n = transfer(box, number, buffer[0], buffer[1], is_write);
-        if (n > (uint32_t)-4096)
-            return done ? done : n;
-        done += n;
-        if (n < buffer[1])
-            break;
-    }
-    return done;
 }
 
 static int prot_of(uint32_t prot)
@@ -165,7 +114,7 @@ static uint32_t get_random(struct vx_box *box, vx_gaddr to, uint32_t size)
         size = sizeof bytes;
     ssize_t n = getrandom(bytes, size, 0);
     if (n < 0)
-        return result_of(n);
+        return (uint32_t)-errno;
     return vx_box_write(box, to, bytes, (size_t)n) == VX_OK ? (uint32_t)n : (uint32_t)-EFAULT;
 }
 
@@ -173,14 +122,17 @@ static uint32_t get_random(struct vx_box *box, vx_gaddr to, uint32_t size)
 static uint32_t answer(struct vx_box *box, const struct vx_regs *r)
 {
     switch (r->eax) {
-    case NR_READ: return transfer(box, r->ebx, r->ecx, r->edx, false);
-    case NR_WRITE: return transfer(box, r->ebx, r->ecx, r->edx, true);
-    case NR_READV: return transfer_all(box, r->ebx, r->ecx, r->edx, false);
-    case NR_WRITEV: return transfer_all(box, r->ebx, r->ecx, r->edx, true);
-    case NR_CLOSE: return stream(box, r->ebx) < 0 ? (uint32_t)-EBADF : 0;
-    case NR_IOCTL: return stream(box, r->ebx) < 0 ? (uint32_t)-EBADF : (uint32_t)-ENOTTY;
-    case NR_LLSEEK: return stream(box, r->ebx) < 0 ? (uint32_t)-EBADF : (uint32_t)-ESPIPE;
-    case NR_OPENAT: return (uint32_t)-ENOENT;
+    case NR_READ: return vxi_stream_transfer(box, r->ebx, r->ecx, r->edx, false);
+    case NR_WRITE: return vxi_stream_transfer(box, r->ebx, r->ecx, r->edx, true);
+    case NR_READV: return vxi_stream_transfer_all(box, r->ebx, r->ecx, r->edx, false);
+    case NR_WRITEV: return vxi_stream_transfer_all(box, r->ebx, r->ecx, r->edx, true);
+    case NR_OPEN: return vxi_stream_open(box, r->ebx, r->ecx);
+    case NR_OPENAT: return r->ebx == GUEST_AT_FDCWD ? vxi_stream_open(box, r->ecx, r->edx) : (uint32_t)-EBADF;
+    case NR_CLOSE: return vxi_stream_close(box, r->ebx);
+    case NR_DUP: return vxi_stream_dup(box, r->ebx, 0);
+    case NR_FCNTL64: return vxi_stream_control(box, r->ebx, r->ecx, r->edx);
+    case NR_LLSEEK: return vxi_stream_seek(box, r->ebx, (uint64_t)r->ecx << 32 | r->edx, r->esi, r->edi);
+    case NR_IOCTL: return vxi_stream(box, r->ebx) < 0 ? (uint32_t)-EBADF : (uint32_t)-ENOTTY;
     case NR_BRK: return set_break(box, r->ebx);
     case NR_MMAP2: return map(box, r->ebx, r->ecx, r->edx, r->esi);
     case NR_MUNMAP: return is_gate(r->ebx, r->ecx) ? (uint32_t)-EINVAL : error_of(vx_box_unmap(box, r->ebx, page_up(r->ecx)));
@@ -219,19 +171,12 @@ bool vxi_system_call(struct vx_box *box, struct vx_trap *trap)
     uint32_t result = answer(box, &(const struct vx_regs){ .eax = regs->eax, .ebx = regs->ebx, .ecx = regs->ecx, .edx = regs->edx,
                                                           .esi = regs->esi, .edi = regs->edi, .ebp = regs->ebp });
     regs->eax = result;
-    bool is_over = box->memory_traps && box->system.has_no_memory;
-    box->system.has_no_memory = false;
+    bool has_no_memory = box->memory_traps && box->system.has_no_memory;
+    bool is_over = has_no_memory || box->system.streams.is_over;
+    box->system.has_no_memory = box->system.streams.is_over = false;
     if (is_over)
-        *trap = (struct vx_trap){ .kind = VX_TRAP_MEMORY };
+        *trap = (struct vx_trap){ .kind = has_no_memory ? VX_TRAP_MEMORY : VX_TRAP_STREAMS };
     return !is_over;
-}
-
-vx_status vx_box_set_stream(struct vx_box *box, unsigned number, int fd)
-{
-    if (!box || number >= VX_MAX_STREAMS || fd < -1)
-        return VX_ERR_ARGUMENT;
-    box->system.streams[number] = fd + 1;
-    return VX_OK;
 }
 
 /* ---- the stack that a program starts with ---- */

@@ -90,7 +90,7 @@ def guest_features(text):
 
 def moves_stack(code):
     """add or sub of a constant to esp, and ret: flags may be dead behind it."""
-    code = code.lstrip(b"\xF2\xF3\x3E\x66\x65")
+    code = code.lstrip(b"\x26\x2E\x36\x3E\x64\x65\x66\x67\xF2\xF3")
     return code[:2] in (b"\x83\xC4", b"\x83\xEC", b"\x81\xC4", b"\x81\xEC") or code[:1] in (b"\xC3", b"\xC2", b"\xE8") or \
         (code[:1] == b"\xFF" and code[1] & 0x38 == 0x10)
 

@@ -124,10 +124,28 @@ void *vx_box_user(const struct vx_box *box);
 /*
  * Let a plug-in that is an executable use `fd` as its descriptor `number` (0 to VX_MAX_STREAMS - 1; 0, 1 and 2 are its standard
  * streams). fd stays the caller's, and open while the box may use it; -1 takes the stream back. What is not granted
- * is EBADF for the guest. VX_ERR_ARGUMENT.
+ * is EBADF for the guest; a guest that closes a stream that was granted keeps it. VX_ERR_ARGUMENT.
  */
-#define VX_MAX_STREAMS 16
+#define VX_MAX_STREAMS 64
 vx_status vx_box_set_stream(struct vx_box *box, unsigned number, int fd);
+
+/*
+ * Opens a file for a plug-in that is an executable (fopen, open): `name` as the guest wrote it, less than 4096 bytes, to be
+ * understood by the host alone; flags are O_RDONLY, O_WRONLY or O_RDWR with O_CREAT, O_EXCL, O_TRUNC and O_APPEND, of <fcntl.h>.
+ * Returns a descriptor, which is the box's from then on (closed by the guest, by vx_box_reset and with the box), or -errno for the guest.
+ * Called by the thread that runs the box, which may read and write the box's memory meanwhile, and nothing else of it.
+ */
+typedef int (*vx_open_function)(struct vx_box *box, void *context, const char *name, int flags);
+
+/* NULL, as at first: nothing can be opened, ENOENT. Taken back by a reset, as streams are. VX_ERR_ARGUMENT. */
+vx_status vx_box_set_open(struct vx_box *box, vx_open_function open, void *context);
+
+/*
+ * Most streams that the box may have, granted, opened and duplicated, 1 to VX_MAX_STREAMS: a guest that opens one more ends in
+ * VX_TRAP_STREAMS, and sees EMFILE if it is resumed. 0, as at first: no limit but the table's, EMFILE at once. What is granted is not
+ * limited. Stays through a reset. VX_ERR_ARGUMENT.
+ */
+vx_status vx_box_set_stream_limit(struct vx_box *box, unsigned count);
 
 struct vx_start {
     size_t size;          /* sizeof(struct vx_start) */

@@ -183,7 +183,8 @@ enum vx_trap_kind {
     VX_TRAP_EXIT,         /* the guest program ended: detail is its exit code */
     VX_TRAP_CPU_LIMIT,    /* limit of processor time reached */
     VX_TRAP_STACK,        /* as PAGE, where a box that was started has the end of its stack */
-    VX_TRAP_MEMORY        /* memory_traps: a system call for memory failed; eip is after it, eax its result */
+    VX_TRAP_MEMORY,       /* memory_traps: a system call for memory failed; eip is after it, eax its result */
+    VX_TRAP_STREAMS       /* vx_box_set_stream_limit: a system call for one more failed; eip is after it, eax its result */
 };
 enum vx_access { VX_ACCESS_READ = 0, VX_ACCESS_WRITE = 1, VX_ACCESS_EXEC = 2 };
 
