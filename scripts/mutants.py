@@ -123,6 +123,7 @@ def row_mutants(file, line, previous, block):
     code = line.split("/*")[0]
     for name, start, end, arguments in calls(code):
         columns = COLUMNS[f"PACK {file}" if name == "PACK" else name].split()
+        form = dict(zip(columns, arguments)).get("form", "")
         if name != "PACK":
             yield "row", without(name, line, start, end, previous)
 
@@ -130,10 +131,10 @@ def row_mutants(file, line, previous, block):
             return line[:start] + name + "(" + ", ".join(arguments[:index] + [value] + arguments[index + 1:]) + ")" + line[end:]
 
         for index, (column, value) in enumerate(zip(columns, arguments)):
-            if column == "rm" and arguments[columns.index("form")] in ("M", "A"):
+            if column == "rm" and form in ("M", "A"):
                 continue  # the same program: only ModRM with mod = 3 asks for what rm grants
             if value in GRANTS.get(column, {}) and (column != "pfx" or value != "NP" or arguments[0] == "M0") and \
-                    (column != "lock" or "M" in arguments[columns.index("form")] if "form" in columns else True):
+                    (column != "lock" or "M" in form or name == "ALU"):
                 yield "grant", cell(index, GRANTS[column][value])
             if value.split(" | ")[-1] in CHANGES.get(column, {}):
                 yield "column", cell(index, value.replace(value.split(" | ")[-1], CHANGES[column][value.split(" | ")[-1]]))
@@ -239,7 +240,7 @@ class Bench:
                     if self.build(path, target, work):
                         return "compiler"
                 objects.append(target)
-            for test in [TESTS[0], TESTS[2], TESTS[1]] if kind in ("row", "grant") else TESTS:
+            for test in [TESTS[2], TESTS[0], TESTS[1]] if file.endswith("table.c") else TESTS:
                 program = os.path.join(work, test)
                 subprocess.run(["gcc", self.tests[test], *objects, *self.objects, "-lcunit", "-lz", "-lxxhash", "-ldl",
                                 "-lpthread", "-o", program], check=True)

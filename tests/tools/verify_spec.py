@@ -66,7 +66,7 @@ ALLOWED |= set(FEATURES)
 
 # With VEX: what SSE has, with v before it, and more. Names that SSE does not have, those of two instructions, and MMX's are left out.
 WITHOUT_VEX = set("""cvtpi2ps cvtpi2pd cvtps2pi cvtpd2pi cvttps2pi cvttpd2pi movq2dq movdq2q movntq pshufw movnti movbe""".split())
-VECTOR = {"v" + name for name in ALLOWED - WITHOUT_VEX if re.search(r"(?:ps|pd|ss|sd)$|^(?:p(?!ause|opcnt)|mov[dqhl]|lddqu|aes|ldmxcsr|stmxcsr|"
+VECTOR = {"v" + name for name in ALLOWED - WITHOUT_VEX if re.search(r"(?:ps|pd|ss|sd)$|^(?:p(?!ause|opcnt)|mpsad|mov[dqhl]|lddqu|aes|ldmxcsr|stmxcsr|"
                                                                     r"cvt|movs[hl]dup|movddup|movmsk|movnt)", name)}
 VEX_AVX2 = set("""vpbroadcastb vpbroadcastw vpbroadcastd vpbroadcastq vpblendd vperm2i128 vinserti128 vextracti128 vpermd vpermq vpermps vpermpd
     vpsllvd vpsllvq vpsrlvd vpsrlvq vpsravd vpmaskmovd vpmaskmovq vbroadcasti128""".split())
