@@ -9,6 +9,7 @@
 
 /* The code under test, with the one function that it needs from elsewhere. */
 #include "vxrt/linux/path.c"
+#include "vxrt/linux/walk.c"
 
 static struct vxl_proc *p;
 static struct vxl_grant grants[3], tree_grants[2];
@@ -29,7 +30,7 @@ static int make_file(const char *name, const char *text)
 
 static int add_grant(unsigned index, const char *guest, const char *host, bool is_read_only)
 {
-    grants[index] = (struct vxl_grant){guest, open(host, O_PATH | O_DIRECTORY), is_read_only, false};
+    grants[index] = (struct vxl_grant){guest, open(host, O_PATH | O_DIRECTORY), is_read_only};
     return grants[index].host_fd < 0;
 }
 
@@ -48,7 +49,7 @@ static int make_tree(void)
            symlink("../outside/secret", "data/relative") |
            symlink("/etc/passwd", "data/absolute") | symlink("../outside", "data/directory") |
            symlink("loop", "data/loop") | symlink("/proc/self/root", "data/magic") |
-           symlink("/", "data/top");
+           symlink("/", "data/top") | symlink("many", "data/many");
     bad |= add_grant(0, "/data", "data", false) | add_grant(1, "/data/ro", "ro", true) |
            add_grant(2, "/proc", "/proc", false);
     mkdir("tree", 0755);
@@ -60,8 +61,12 @@ static int make_tree(void)
            symlink("/abs/so", "tree/twice") | symlink("../../../../top", "tree/usr/lib/far") |
            symlink("/proc/self/root/etc/passwd", "tree/magic") | symlink("/made", "tree/dangling") |
            symlink("/", "tree/usr/slash") | symlink("/etc/passwd", "tree/passwd");
-    tree_grants[0] = (struct vxl_grant){"/", open("tree", O_PATH | O_DIRECTORY), false, true};
-    tree_grants[1] = (struct vxl_grant){"/mnt", open("data", O_PATH | O_DIRECTORY), false, false};
+    bad |= symlink("/mnt/inside", "tree/usr/over") | symlink("/mnt/sub", "tree/usr/lib/over") |
+           symlink("/usr/lib/so", "data/back") | symlink("../usr/side", "data/aside") | symlink("/usr/over", "data/there-and-back") |
+           symlink("/data/ro", "data/sub/fixed") | symlink("/data/sub", "ro/writable") | symlink("/data/made", "ro/made") |
+           symlink("/data/ro/none", "data/missing-fixed") | symlink("/dev/null", "data/null") | symlink("/", "data/slash");
+    tree_grants[0] = (struct vxl_grant){"/", open("tree", O_PATH | O_DIRECTORY), false};
+    tree_grants[1] = (struct vxl_grant){"/mnt", open("data", O_PATH | O_DIRECTORY), false};
     p->config = &config;
     strcpy(p->cwd, "/data");
     return bad;
@@ -139,13 +144,19 @@ static void test_outside(void)
     static const char *const missing[] = {"/etc/passwd", "../outside/secret", "/data/../etc/passwd",
                                           "/", "..", "/datax", "/dat", "/dev/tty", "/dev/mem",
                                           "../../../../../../etc/passwd", "/dev", ""};
-    static const char *const refused[] = {"relative", "absolute", "directory/secret", "magic",
-                                          "magic/etc/passwd", "top", "top/etc/passwd"};
+    static const char *const led_out[] = {"relative", "absolute", "directory/secret", "top", "top/etc/passwd",
+                                          "sub/../relative", "sub/../top/etc/passwd"};
     for (unsigned i = 0; i < sizeof missing / sizeof *missing; i++)
         CU_ASSERT_STRING_EQUAL(open_text(missing[i]), number(-ENOENT));
-    for (unsigned i = 0; i < sizeof refused / sizeof *refused; i++)
-        CU_ASSERT_STRING_EQUAL(open_text(refused[i]), number(-EACCES));
+    for (unsigned i = 0; i < sizeof led_out / sizeof *led_out; i++)
+        CU_ASSERT_STRING_EQUAL(open_text(led_out[i]), number(-ENOENT));
+    CU_ASSERT_STRING_EQUAL(open_text("sub/up/../../outside/secret"), number(-ENOTDIR));
+    CU_ASSERT_STRING_EQUAL(open_text("magic"), number(-EACCES));
+    CU_ASSERT_STRING_EQUAL(open_text("magic/etc/passwd"), number(-EACCES));
     CU_ASSERT_STRING_EQUAL(open_text("loop"), number(-ELOOP));
+    CU_ASSERT_STRING_EQUAL(open_text("many/x"), number(-ELOOP));
+    CU_ASSERT_STRING_EQUAL(open_text("inside/.."), number(-ENOTDIR));
+    CU_ASSERT_STRING_EQUAL(open_text("nothing/../inside"), number(-ENOENT));
     CU_ASSERT_STRING_EQUAL(open_text("inside/x"), number(-ENOTDIR));
 }
 
@@ -155,7 +166,7 @@ static void test_procfs(void)
     CU_ASSERT_STRING_EQUAL(open_text("/proc/self/mem"), number(-EACCES));
     CU_ASSERT_STRING_EQUAL(open_text("/proc/self/maps"), number(-EACCES));
     CU_ASSERT_STRING_EQUAL(open_text("/proc/version"), number(-EACCES));
-    CU_ASSERT_STRING_EQUAL(open_text("/proc/self/root/etc/passwd"), number(-ELOOP));
+    CU_ASSERT_STRING_EQUAL(open_text("/proc/self/root/etc/passwd"), number(-EACCES));
     CU_ASSERT_STRING_EQUAL(open_text("/proc"), number(-EACCES));
 }
 
@@ -169,7 +180,7 @@ static void test_parent(void)
     CU_ASSERT_EQUAL(vxl_find_parent(p, (uint32_t)AT_FDCWD, "ro/new", &place), 0);
     CU_ASSERT_TRUE(place.is_read_only);
     vxl_place_done(&place);
-    CU_ASSERT_EQUAL(vxl_find_parent(p, (uint32_t)AT_FDCWD, "directory/new", &place), -EACCES);
+    CU_ASSERT_EQUAL(vxl_find_parent(p, (uint32_t)AT_FDCWD, "directory/new", &place), -ENOENT);
     CU_ASSERT_EQUAL(vxl_find_parent(p, (uint32_t)AT_FDCWD, "inside/new", &place), -ENOTDIR);
     CU_ASSERT_EQUAL(vxl_find_parent(p, (uint32_t)AT_FDCWD, "/new", &place), -ENOENT);
     /* the grant itself: an operation on "." which the kernel refuses */
@@ -187,7 +198,8 @@ static void test_dirfd(void)
     CU_ASSERT_EQUAL(vxl_find(p, 5, "deep", &place), 0);
     CU_ASSERT_STRING_EQUAL(place.guest, "/data/sub/deep");
     CU_ASSERT_EQUAL(vxl_find(p, 5, "/data/inside", &place), 0);
-    CU_ASSERT_EQUAL(vxl_find(p, 5, "../../../etc", &place), -ENOENT);
+    CU_ASSERT_EQUAL(vxl_find(p, 5, "../../../etc", &place), 0);
+    CU_ASSERT_EQUAL(vxl_open_beneath(&place, O_RDONLY, 0), -ENOENT);
     CU_ASSERT_EQUAL(vxl_find(p, 6, "deep", &place), -ENOTDIR);
     CU_ASSERT_EQUAL(vxl_find(p, 7, "deep", &place), -EBADF);
     CU_ASSERT_EQUAL(vxl_find(p, 0xffffff00, "deep", &place), -EBADF);
@@ -201,7 +213,6 @@ static const char *settled(const char *path)
         fd = vxl_open_beneath(&place, O_PATH, 0);
     if (fd < 0)
         return number(fd);
-    vxl_place_settle(&place, fd);
     close(fd);
     return place.guest;
 }
@@ -214,7 +225,8 @@ static void test_root(void)
         {"/../../top", "top"}, {"/lib/../side", "side"}, {"/usr/slash/../../top", "top"}, {"../lib/../side", "side"},
         {"/mnt/inside", "inside"}, {"/mnt/../top", "top"}, {"/usr/../mnt/inside", "inside"}};
     static const char *const missing[] = {"/etc/passwd", "/passwd", "/lib/../../../etc/passwd", "/mnt/hidden",
-                                          "/lib/../top", "/magic", "/usr/slash/etc/passwd", "/nothing/../top"};
+                                          "/lib/../top", "/magic", "/usr/slash/etc/passwd", "/nothing/../top",
+                                          "/mnt/relative", "/mnt/absolute", "/mnt/../outside/secret"};
     struct vxl_place place;
     p->config = &tree_config;
     strcpy(p->cwd, "/");
@@ -222,7 +234,6 @@ static void test_root(void)
         CU_ASSERT_STRING_EQUAL(open_text(inside[i].path), inside[i].text);
     for (unsigned i = 0; i < sizeof missing / sizeof *missing; i++)
         CU_ASSERT_STRING_EQUAL(open_text(missing[i]), number(-ENOENT));
-    CU_ASSERT_STRING_EQUAL(open_text("/mnt/relative"), number(-EACCES));
     CU_ASSERT_STRING_EQUAL(settled("/lib"), "/usr/lib");
     CU_ASSERT_STRING_EQUAL(settled("/usr/slash"), "/");
     CU_ASSERT_STRING_EQUAL(settled("/abs/../side"), "/usr/side");
@@ -238,6 +249,52 @@ static void test_root(void)
     strcpy(p->cwd, "/data");
 }
 
+/* Absolute links, and "..", lead from one mount into another: what counts is where they end. */
+static void test_across(void)
+{
+    static const struct { const char *path, *text; } inside[] = {
+        {"/usr/over", "inside"}, {"/lib/over/deep", "deep"}, {"/mnt/back", "so"}, {"/mnt/aside", "side"},
+        {"/mnt/there-and-back", "inside"}, {"/mnt/slash/mnt/slash/top", "top"}, {"/mnt/null", ""},
+        {"/lib/over/../inside", "inside"}, {"/mnt/slash/../top", "top"}, {"/mnt/sub/../../top", "top"}};
+    struct vxl_place place;
+    p->config = &tree_config;
+    for (unsigned i = 0; i < sizeof inside / sizeof *inside; i++)
+        CU_ASSERT_STRING_EQUAL(open_text(inside[i].path), inside[i].text);
+    CU_ASSERT_STRING_EQUAL(settled("/lib/over/../sub/"), "/mnt/sub");
+    p->config = &config;
+    CU_ASSERT_STRING_EQUAL(open_text("sub/fixed/fixed"), "fixed");
+    CU_ASSERT_STRING_EQUAL(open_text("ro/writable/deep"), "deep");
+    CU_ASSERT_STRING_EQUAL(settled("top/data/ro/writable"), "/data/sub");
+    /* writable is what the mount is in which it ends */
+    CU_ASSERT_EQUAL(vxl_find_parent(p, (uint32_t)AT_FDCWD, "sub/fixed/new", &place), 0);
+    CU_ASSERT_TRUE(place.is_read_only);
+    vxl_place_done(&place);
+    CU_ASSERT_EQUAL(vxl_find_parent(p, (uint32_t)AT_FDCWD, "ro/writable/new", &place), 0);
+    CU_ASSERT_FALSE(place.is_read_only);
+    vxl_place_done(&place);
+    CU_ASSERT_EQUAL(vxl_find(p, (uint32_t)AT_FDCWD, "sub/fixed/fixed", &place), 0);
+    CU_ASSERT_EQUAL(vxl_open_beneath(&place, O_RDWR, 0), -EROFS);
+    CU_ASSERT_EQUAL(vxl_find(p, (uint32_t)AT_FDCWD, "missing-fixed", &place), 0);
+    CU_ASSERT_EQUAL(vxl_open_beneath(&place, O_RDWR | O_CREAT, 0600), -EROFS);
+    CU_ASSERT_EQUAL(vxl_find(p, (uint32_t)AT_FDCWD, "ro/fixed", &place), 0);
+    CU_ASSERT_EQUAL(vxl_open_beneath(&place, O_RDWR | O_CREAT | O_EXCL, 0600), -EEXIST);
+    CU_ASSERT_EQUAL(vxl_find(p, (uint32_t)AT_FDCWD, "ro/made", &place), 0);
+    CU_ASSERT_EQUAL(vxl_open_beneath(&place, O_RDWR | O_CREAT | O_EXCL, 0600), -EEXIST);
+    int fd = vxl_open_beneath(&place, O_RDWR | O_CREAT, 0600);
+    CU_ASSERT_TRUE(fd >= 0);
+    close(fd);
+    CU_ASSERT_EQUAL(unlink("data/made"), 0);
+    /* links that are not followed */
+    CU_ASSERT_EQUAL(vxl_find(p, (uint32_t)AT_FDCWD, "good", &place), 0);
+    CU_ASSERT_EQUAL(vxl_open_beneath(&place, O_RDONLY | O_NOFOLLOW, 0), -ELOOP);
+    fd = vxl_open_beneath(&place, O_PATH | O_NOFOLLOW, 0);
+    CU_ASSERT_TRUE(fd >= 0);
+    close(fd);
+    CU_ASSERT_EQUAL(vxl_find_parent(p, (uint32_t)AT_FDCWD, "sub/.", &place), 0);
+    CU_ASSERT_STRING_EQUAL(place.name, ".");
+    vxl_place_done(&place);
+}
+
 int main(void)
 {
     CU_initialize_registry();
@@ -249,6 +306,7 @@ int main(void)
     CU_add_test(suite, "parent", test_parent);
     CU_add_test(suite, "relative to a descriptor", test_dirfd);
     CU_add_test(suite, "root of a tree", test_root);
+    CU_add_test(suite, "across mounts", test_across);
     CU_basic_set_mode(CU_BRM_VERBOSE);
     CU_basic_run_tests();
     unsigned failures = CU_get_number_of_failures();

@@ -328,8 +328,18 @@ class Escapes(unittest.TestCase):
         os.symlink("../..", os.path.join(lib, "secret-root"))
         os.symlink("secret-loop", os.path.join(lib, "secret-loop"))
         os.symlink("/proc/self/root%s/secret" % outside, os.path.join(work, "secret-proc"))
+        other = os.path.join(WORK, "other") # a second mount, with links between the two
+        os.makedirs(other)
+        with open(os.path.join(other, "plain"), "w", encoding="ascii") as file:
+            file.write("plain")
+        for link, text in [("work/over", "/other"), ("work/to-plain", "/work/over/plain"), ("other/back", "/work"),
+                           ("other/secret-absolute", outside + "/secret"), ("other/secret-relative", "../outside/secret"),
+                           ("other/secret-up", outside), ("other/secret-chain", "/work/secret-relative"), ("other/secret-top", "/"),
+                           ("tree/lib/secret-mount", "/other")]:
+            os.symlink(text, os.path.join(WORK, link))
         before = digest()
-        done = vxrun("/bin/hostile", outside, options=["--no-cache", "--dir", "/work=" + work, "--allow-fork"])
+        mounts = ["--dir", "/work=" + work, "--dir", "/other=%s:ro" % other]
+        done = vxrun("/bin/hostile", outside, options=["--no-cache", *mounts, "--allow-fork"])
         print(done.stdout.decode().strip().splitlines()[-1:], file=sys.stderr)
         self.assertEqual(done.returncode, 0, done.stdout.decode() + done.stderr.decode())
         self.assertGreater(int(done.stdout.split()[0]), 40)
@@ -337,28 +347,38 @@ class Escapes(unittest.TestCase):
         with open(os.path.join(outside, "secret"), encoding="ascii") as file:
             self.assertEqual(file.read(), "SECRET of the host")
 
-    def test_race(self):
-        swap, outside = os.path.join(TREE, "lib/swap"), os.path.join(WORK, "race")
-        os.makedirs(os.path.join(WORK, "race"))
-        with open(os.path.join(outside, "secret"), "w", encoding="ascii") as file:
-            file.write("SECRET of the host")
+    def race(self, swap, targets, path, *options):
         is_over = threading.Event()
 
         def swapping():
             while not is_over.is_set():
                 os.mkdir(swap)
                 os.rmdir(swap)
-                os.symlink("../../race", swap)
-                os.unlink(swap)
+                for target in targets:
+                    os.symlink(target, swap)
+                    os.unlink(swap)
 
         swapper = threading.Thread(target=swapping)
         swapper.start()
         try:
-            done = vxrun("/bin/hostile", "race", "20000", options=["--no-cache"])
+            done = vxrun("/bin/hostile", "race", "20000", path, options=["--no-cache", *options])
         finally:
             is_over.set()
             swapper.join()
         self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_race(self):
+        outside = os.path.join(WORK, "race")
+        os.makedirs(outside)
+        with open(os.path.join(outside, "secret"), "w", encoding="ascii") as file:
+            file.write("SECRET of the host")
+        self.race(os.path.join(TREE, "lib/swap"), ["../../race"], "/lib/swap/secret")
+        first, second = os.path.join(WORK, "first"), os.path.join(WORK, "second")
+        os.makedirs(first)
+        os.makedirs(second)
+        os.symlink("/first/swap", os.path.join(second, "link"))
+        self.race(os.path.join(first, "swap"), [outside, "../race", "/second", "/second/../first", "/"], "/second/link/secret",
+                  "--dir", "/first=" + first, "--dir", "/second=" + second)
 
 
 if __name__ == "__main__":

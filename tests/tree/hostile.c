@@ -2,8 +2,8 @@
  * A hostile guest of tests/tree_test.py: every attempt to get out of its root, or at a system
  * call that it has no business with, must be refused. Prints what was not; exit code 0 if all was.
  *
- * Expects: /lib/secret-* and /work/secret-* (links), / read-only, /work writable, and no file anywhere
- * inside whose text begins with "SECRET".
+ * Expects: /lib/secret-*, /work/secret-* and /other/secret-* (links), / and /other read-only, /work writable, links between
+ * them, and no file anywhere inside whose text begins with "SECRET".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -55,6 +55,9 @@ static void paths(const char *outside)
     static const char *const names[] = {
         "/lib/secret-absolute", "/lib/secret-relative", "/lib/secret-chain", "/lib/secret-up/secret", "/lib/secret-root",
         "/work/secret-absolute", "/work/secret-relative", "/work/secret-up/secret", "/work/secret-proc",
+        "/work/over/secret-absolute", "/work/over/secret-up/secret", "/other/secret-chain", "/other/back/secret-relative",
+        "/other/back/over/back/secret-up/../secret", "/other/secret-top/secret", "/other/back/../../secret", "/other/../secret",
+        "/work/over/../other/secret-relative", "/lib/secret-mount/secret-relative", "/lib/secret-mount/../../secret",
         "/proc/self/root/secret", "/proc/self/cwd/../secret", "/proc/1/root/etc/passwd", "/proc/self/mem", "/proc/self/maps",
         "/proc/self/fd/10", "/proc/thread-self/root", "/../secret", "/../../../../../../../secret", "/lib/../../secret",
         "/lib/./.././../secret", "//..//secret", "/work/../../secret", "/lib/secret-loop", "/sys/kernel/notes", "/dev/mem",
@@ -113,6 +116,14 @@ static void directories(void)
     REFUSED(rename("..", "x"));
     REFUSED(link("/lib/secret-absolute", "stolen/x"));
     REFUSED(link("/lib/prog", "/work/x"));
+    REFUSED_WITH(EROFS, open("/work/over/new", O_CREAT | O_WRONLY, 0600));
+    REFUSED_WITH(EROFS, mkdir("/work/over/new", 0700));
+    REFUSED_WITH(EROFS, unlink("/work/over/plain"));
+    REFUSED_WITH(EROFS, rename("/work/over/plain", "/work/plain"));
+    REFUSED(link("/work/over/plain", "/work/plain"));
+    REFUSED_WITH(EROFS, chmod("/work/to-plain", 0777));
+    REFUSED_WITH(EROFS, truncate("/work/to-plain", 0));
+    REFUSED_WITH(EROFS, open("/work/to-plain", O_RDWR));
     close(lib);
     close(to_link);
     close(moved);
@@ -276,10 +287,10 @@ static void short_file(void)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && !strcmp(argv[1], "race")) { /* somebody swaps a directory for a link to the outside meanwhile */
+    if (argc == 4 && !strcmp(argv[1], "race")) { /* somebody swaps a directory for a link to the outside meanwhile */
         int seen = 0;
         for (int i = 0; i < atoi(argv[2]); i++)
-            check("race", has_no_secret(open("/lib/swap/secret", O_RDONLY))), seen++;
+            check("race", has_no_secret(open(argv[3], O_RDONLY))), seen++;
         printf("%d tries, %d escapes\n", seen, failures);
         return failures != 0;
     }

@@ -154,7 +154,7 @@ static int32_t link_at(struct vxl_proc *p, uint32_t from_dir, vx_gaddr from, uin
     return status;
 }
 
-/* To what a symbolic link leads to, which is in the same grant. */
+/* To what a symbolic link leads to, which must be writable as well. */
 static int32_t link_target(struct vxl_proc *p, uint32_t from_dir, vx_gaddr from, uint32_t to_dir, vx_gaddr to)
 {
     char name[40];
@@ -207,7 +207,7 @@ int32_t vxl_mknodat(struct vxl_proc *p, const uint32_t *a)
     return mknod_at(p, a[0], a[1], a[2]);
 }
 
-/* The text of a link may be anything: it is followed beneath the grant only. */
+/* The text of a link may be anything: it is followed in the guest's terms only. */
 static int32_t symlink_at(struct vxl_proc *p, vx_gaddr target_at, uint32_t dirfd, vx_gaddr path)
 {
     char target[VXL_PATH_BYTES];
@@ -241,8 +241,6 @@ static int32_t truncate_path(struct vxl_proc *p, vx_gaddr path_at, int64_t size)
     int status = vxl_get_path(p, path_at, path);
     if (status == 0)
         status = vxl_find(p, CWD, path, &place);
-    if (status == 0 && place.is_read_only)
-        status = -EROFS;
     if (status < 0)
         return status;
     int host = vxl_open_beneath(&place, O_WRONLY | O_NONBLOCK, 0);

@@ -49,7 +49,6 @@ int32_t vxl_chdir(struct vxl_proc *p, const uint32_t *a)
         status = -ENOTDIR;
     if (status == 0)
         status = (int)vxl_result(syscall(SYS_faccessat2, host, "", X_OK, AT_EMPTY_PATH));
-    vxl_place_settle(&place, host);
     close(host);
     if (status == 0)
         strcpy(p->cwd, place.guest);

@@ -16,7 +16,6 @@
 #define STRING_LIMIT (128u << 10)
 #define COUNT_LIMIT 65536u
 #define SCRIPT_DEPTH 4
-#define LINK_DEPTH 8
 #define SCRIPT_LINE 256
 #define FD_PREFIX "/dev/fd/" /* what execveat makes of a descriptor, as the kernel does */
 
@@ -96,32 +95,13 @@ static void program_done(struct program *program)
         close(program->cache_fd);
 }
 
-/*
- * FILE.vxc beside the file that a path leads to: symbolic links in its last
- * component are followed here, in guest terms (/bin/ls -> busybox: /bin/busybox.vxc).
- */
-static int open_cache(struct vxl_proc *p, const struct vxl_place *program)
+/* FILE.vxc beside a program, named without symbolic links (/bin/ls -> busybox: /bin/busybox.vxc). */
+static int open_cache(struct vxl_proc *p, const char *program)
 {
-    char path[VXL_PATH_BYTES], target[VXL_PATH_BYTES];
+    char path[VXL_PATH_BYTES];
     struct vxl_place place;
-    strcpy(path, program->guest);
-    for (int depth = 0; depth < LINK_DEPTH; depth++) {
-        int link = vxl_open_path(p, (uint32_t)AT_FDCWD, path, false, &place);
-        ssize_t size = link < 0 ? -1 : readlinkat(link, "", target, sizeof target - 1);
-        if (link >= 0)
-            close(link);
-        if (size <= 0)
-            break;
-        target[size] = 0;
-        *strrchr(path, '/') = 0;
-        if (!vxl_join(*path ? path : "/", target, place.guest))
-            return -1;
-        strcpy(path, place.guest);
-    }
-    if (strlen(path) + 5 > sizeof path)
-        return -1;
-    strcat(path, ".vxc");
-    if (vxl_find(p, (uint32_t)AT_FDCWD, path, &place) < 0)
+    if (snprintf(path, sizeof path, "%s.vxc", program) >= (int)sizeof path ||
+        vxl_find(p, (uint32_t)AT_FDCWD, path, &place) < 0)
         return -1;
     return vxl_open_beneath(&place, O_RDONLY | O_NONBLOCK, 0);
 }
@@ -140,7 +120,6 @@ int vxl_open_executable(struct vxl_proc *p, const char *path, struct vxl_executa
         close(fd);
         return -EACCES;
     }
-    vxl_place_settle(&place, fd);
     strcpy(out->guest_path, place.guest);
     out->fd = fd;
     return 0;
@@ -164,7 +143,6 @@ static int open_descriptor(struct vxl_proc *p, uint32_t fd, struct vxl_executabl
 static int open_program(struct vxl_proc *p, const char *path, struct program *program)
 {
     struct vxl_executable file;
-    struct vxl_place place;
     program->fd = program->cache_fd = -1;
     if (!strcmp(path, VXL_SELF_EXE)) { /* the program that runs now */
         if (!p->config->image) {
@@ -185,8 +163,8 @@ static int open_program(struct vxl_proc *p, const char *path, struct program *pr
     program->fd = file.fd;
     program->st = file.st;
     strcpy(program->guest_path, file.guest_path);
-    if (!p->config->no_cache && p->config->image && vxl_find(p, (uint32_t)AT_FDCWD, path, &place) == 0)
-        program->cache_fd = open_cache(p, &place);
+    if (!p->config->no_cache && p->config->image && !is_descriptor)
+        program->cache_fd = open_cache(p, program->guest_path);
     return 0;
 }
 
@@ -385,7 +363,7 @@ int32_t vxl_execveat(struct vxl_proc *p, const uint32_t *a)
     if (status == 0 && !*path && a[4] & AT_EMPTY_PATH)
         snprintf(path, sizeof path, FD_PREFIX "%u", a[0]);
     else if (status == 0 && (status = vxl_find(p, a[0], path, &place)) == 0)
-        strcpy(path, place.guest);
+        strcpy(path, place.asked);
     return status < 0 ? status : execute_from(p, path, a[2], a[3]);
 }
 

@@ -22,7 +22,7 @@
 #define GUEST_O_LARGEFILE 0100000
 
 /* A pipe with a name: it is open when somebody else has opened the other end. */
-static bool is_pipe(const struct vxl_place *place)
+static bool is_pipe(struct vxl_place *place)
 {
     struct stat st;
     int fd = place->is_device ? -1 : vxl_open_beneath(place, O_PATH, 0);
@@ -34,19 +34,10 @@ static bool is_pipe(const struct vxl_place *place)
 
 static int open_place(struct vxl_proc *p, struct vxl_place *place, uint32_t flags, uint32_t mode)
 {
-    bool is_write = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
     if (place->wants_dir) {
         if (flags & O_CREAT)
             return -EISDIR;
         flags |= O_DIRECTORY;
-    }
-    if (place->is_read_only && !place->is_device) {
-        if (is_write)
-            return -EROFS;
-        /* an existing file may be opened with O_CREAT; a missing one is not made */
-        if (flags & O_EXCL)
-            return -EROFS;
-        flags &= ~(uint32_t)O_CREAT;
     }
     bool is_slow = p->threads && !(flags & (O_NONBLOCK | O_PATH)) && is_pipe(place);
     for (;;) {
@@ -88,8 +79,6 @@ static int32_t open_at(struct vxl_proc *p, uint32_t dirfd, vx_gaddr path_at, uin
     entry->is_fixed = place.is_device;
     entry->is_read_only = place.is_read_only;
     entry->is_dir = S_ISDIR(st.st_mode);
-    if (entry->is_dir)
-        vxl_place_settle(&place, host);
     if (entry->is_dir && !(entry->path = strdup(place.guest))) {
         vxl_fd_close(p, (unsigned)fd);
         return -ENOMEM;

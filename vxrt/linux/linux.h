@@ -20,7 +20,6 @@ struct vxl_grant {
     const char *guest_path; /* absolute, normalised: "/" or "/a/b" */
     int host_fd;
     bool is_read_only;
-    bool is_root;           /* at "/": links and ".." are resolved as if host_fd were the root */
 };
 
 /* Sockets with addresses: none, on this machine's loopback device, any. */

@@ -165,7 +165,7 @@ static int add_root(struct vxl_options *options, const char *text)
     if (options->has_root || options->grant_count == VXL_GRANT_LIMIT)
         return usage_error("--root is given twice", text);
     char *host = strndup(text, has_suffix ? length - 3 : length);
-    *grant = (struct vxl_grant){.guest_path = strdup("/"), .is_read_only = !is_writable, .is_root = true,
+    *grant = (struct vxl_grant){.guest_path = strdup("/"), .is_read_only = !is_writable,
                                 .host_fd = open(host, O_PATH | O_DIRECTORY | O_CLOEXEC)};
     if (grant->host_fd < 0) {
         fprintf(stderr, "vxrun: --root: %s: %s\n", host, strerror(errno));

@@ -1,17 +1,14 @@
 /*
- * Guest paths. A path is made absolute and normalised as text ("." and ".."
- * removed), the longest granted prefix is taken off, and the rest is opened
- * with openat2 from the granted directory. RESOLVE_BENEATH: the kernel
- * refuses whatever leads out of it, symbolic links and races included. For the
- * root of a tree (--root) RESOLVE_IN_ROOT: the kernel resolves "..", absolute and relative
- * links as if the process had that root, and never leaves it.
+ * Guest paths. A path is made absolute and normalised as text, the longest
+ * granted prefix is taken off, and the rest is opened with openat2 from the
+ * granted directory: beneath it, and through no symbolic link. What has a link
+ * or ".." in it is first walked in the guest's terms (walk.c), and what
+ * it leads to is opened in the same way. So whatever changes meanwhile, the kernel never leaves the directory.
  * procfs is refused on top: it shows, and lets write, the host process.
  */
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -25,9 +22,9 @@
 static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
                                       "/dev/urandom"};
 #define DEVICE_MAJOR 1 /* all of these are mem devices */
+#define RACE_LIMIT 64  /* how often a path is looked at again that changed meanwhile */
 
-/* Append the components of `path` to out (absolute, normalised). False: too long. */
-static bool append(char out[VXL_PATH_BYTES], const char *path)
+bool vxl_append(char out[VXL_PATH_BYTES], const char *path)
 {
     size_t used = strcmp(out, "/") ? strlen(out) : 0;
     while (*path) {
@@ -54,7 +51,7 @@ static bool append(char out[VXL_PATH_BYTES], const char *path)
 bool vxl_join(const char *cwd, const char *path, char out[VXL_PATH_BYTES])
 {
     strcpy(out, "/");
-    return (path[0] == '/' || append(out, cwd)) && append(out, path);
+    return (path[0] == '/' || vxl_append(out, cwd)) && vxl_append(out, path);
 }
 
 static bool wants_directory(const char *path)
@@ -65,16 +62,15 @@ static bool wants_directory(const char *path)
            (length > 2 && !strcmp(path + length - 3, "/.."));
 }
 
-/* Length of the grant's path if `path` is it or below it, else -1. */
-static int prefix_length(const char *grant, const char *path)
+int vxl_prefix_length(const char *prefix, const char *path)
 {
-    size_t length = strcmp(grant, "/") ? strlen(grant) : 0;
-    if (strncmp(grant, path, length) || (path[length] != '/' && path[length] != 0))
+    size_t length = strcmp(prefix, "/") ? strlen(prefix) : 0;
+    if (strncmp(prefix, path, length) || (path[length] != '/' && path[length] != 0))
         return -1;
     return (int)length;
 }
 
-/* ".." after a symbolic link means what the link leads to: the kernel knows, text does not. */
+/* ".." after a symbolic link means what the link leads to: text does not know. */
 static bool has_dots(const char *path)
 {
     for (const char *at = path; (at = strstr(at, "..")); at += 2)
@@ -83,31 +79,24 @@ static bool has_dots(const char *path)
     return false;
 }
 
-/* In the root: the path as it was given, unless it leads through what is mounted on top. */
-static void keep_dots(struct vxl_proc *p, const char *base, const char *path, struct vxl_place *place)
+int vxl_locate(struct vxl_place *place)
 {
-    char whole[2 * VXL_PATH_BYTES];
-    if (!has_dots(path))
-        return;
-    snprintf(whole, sizeof whole, "%s%s%s", path[0] == '/' ? "" : base, path[0] == '/' ? "" : "/", path);
-    for (size_t i = 0; i < p->config->grant_count; i++)
-        if (!p->config->grants[i].is_root && prefix_length(p->config->grants[i].guest_path, whole) >= 0)
-            return;
-    for (size_t size = strlen(whole); size > 1 && whole[size - 1] == '/'; size--)
-        whole[size - 1] = 0;
-    if (strlen(whole) < sizeof place->name)
-        strcpy(place->name, whole);
-}
-
-static int find_grant(struct vxl_proc *p, const char *base, const char *path, struct vxl_place *place)
-{
+    const struct vxl_config *config = place->config;
     const struct vxl_grant *best = NULL;
     int best_length = -1;
-    for (size_t i = 0; i < p->config->grant_count; i++) {
-        const struct vxl_grant *grant = &p->config->grants[i];
-        int length = prefix_length(grant->guest_path, place->guest);
+    place->dir_fd = -1;
+    place->is_device = false;
+    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
+        if (strcmp(place->guest, devices[i]))
+            continue;
+        place->is_device = place->is_read_only = true;
+        place->device = devices[i];
+        return 0;
+    }
+    for (size_t i = 0; i < config->grant_count; i++) {
+        int length = vxl_prefix_length(config->grants[i].guest_path, place->guest);
         if (length > best_length) {
-            best = grant;
+            best = &config->grants[i];
             best_length = length;
         }
     }
@@ -118,10 +107,6 @@ static int find_grant(struct vxl_proc *p, const char *base, const char *path, st
     strcpy(place->name, *rest ? rest : ".");
     place->dir_fd = best->host_fd;
     place->is_read_only = best->is_read_only;
-    place->is_in_root = best->is_root;
-    place->root_fd = best->host_fd;
-    if (best->is_root)
-        keep_dots(p, base, path, place);
     return 0;
 }
 
@@ -129,6 +114,7 @@ int vxl_find(struct vxl_proc *p, uint32_t dirfd, const char *path, struct vxl_pl
 {
     const char *base = p->cwd;
     memset(place, 0, offsetof(struct vxl_place, name));
+    place->config = p->config;
     place->dir_fd = -1;
     if (!*path)
         return -ENOENT;
@@ -140,41 +126,64 @@ int vxl_find(struct vxl_proc *p, uint32_t dirfd, const char *path, struct vxl_pl
             return -ENOTDIR;
         base = fd->path;
     }
-    if (!vxl_join(base, path, place->guest))
+    if (path[0] == '/')
+        base = "";
+    if (strlen(base) + strlen(path) + 2 > sizeof place->asked || !vxl_join(base, path, place->guest))
         return -ENAMETOOLONG;
+    strcpy(place->asked, base);
+    strcat(place->asked, "/");
+    strcat(place->asked, path);
     place->wants_dir = wants_directory(path);
-    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
-        if (strcmp(place->guest, devices[i]))
-            continue;
-        place->is_device = place->is_read_only = true;
-        place->device = devices[i];
-        return 0;
-    }
-    return find_grant(p, base, path, place);
+    place->is_to_walk = has_dots(path);
+    return place->is_to_walk ? 0 : vxl_locate(place);
 }
 
-int vxl_find_parent(struct vxl_proc *p, uint32_t dirfd, const char *path, struct vxl_place *place)
+/* Open the directory that the last component is in; a component of dots is none to work on. */
+static int open_parent(struct vxl_place *place, bool is_dots)
 {
-    int status = vxl_find(p, dirfd, path, place);
-    if (status < 0 || place->is_device)
-        return status < 0 ? status : -EEXIST;
-    char *slash = strrchr(place->name, '/');
-    if (slash && !strcmp(slash, "/..")) { /* never a name to work on */
-        strcpy(place->name, place->guest[1] ? place->guest + 1 : ".");
-        slash = strrchr(place->name, '/');
-    }
-    if (!slash)
+    char last[VXL_PATH_BYTES], *slash = strrchr(place->name, '/');
+    if (place->is_device)
+        return -EEXIST;
+    if (!is_dots && !slash)
         return 0;
-    char last[VXL_PATH_BYTES];
-    strcpy(last, slash + 1);
-    *slash = 0;
-    int fd = vxl_open_beneath(place, O_PATH | O_DIRECTORY, 0);
+    strcpy(last, is_dots ? "." : slash + 1);
+    if (!is_dots)
+        *slash = 0;
+    int fd = vxl_open_here(place, O_PATH | O_DIRECTORY, 0);
     if (fd < 0)
         return fd;
     place->dir_fd = fd;
     place->is_owned = true;
     strcpy(place->name, last);
     return 0;
+}
+
+static bool ends_in_dots(const char *path)
+{
+    size_t end = strlen(path);
+    while (end > 0 && path[end - 1] == '/')
+        end--;
+    size_t start = end;
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    return end > start && strspn(path + start, ".") >= end - start && end - start <= 2;
+}
+
+int vxl_find_parent(struct vxl_proc *p, uint32_t dirfd, const char *path, struct vxl_place *place)
+{
+    bool is_dots = ends_in_dots(path);
+    int status = vxl_find(p, dirfd, path, place);
+    if (status < 0)
+        return status;
+    status = place->is_to_walk ? -ELOOP : open_parent(place, is_dots);
+    for (unsigned tries = 0; status == -ELOOP && tries < RACE_LIMIT; tries++) {
+        int walked = vxl_walk(place, false);
+        if (walked == 0)
+            status = open_parent(place, is_dots);
+        else if (walked != -EAGAIN)
+            return walked;
+    }
+    return status;
 }
 
 void vxl_place_done(struct vxl_place *place)
@@ -202,27 +211,7 @@ static int check_opened(int fd, bool is_path_only)
     return 0;
 }
 
-static ssize_t host_path(int fd, char path[VXL_PATH_BYTES])
-{
-    char link[40];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t size = readlink(link, path, VXL_PATH_BYTES - 1);
-    if (size >= 0)
-        path[size] = 0;
-    return size;
-}
-
-void vxl_place_settle(struct vxl_place *place, int fd)
-{
-    char root[VXL_PATH_BYTES], path[VXL_PATH_BYTES];
-    if (!place->is_in_root || host_path(place->root_fd, root) < 0 || host_path(fd, path) < 0)
-        return;
-    int size = prefix_length(root, path);
-    if (size >= 0)
-        strcpy(place->guest, path[size] ? path + size : "/");
-}
-
-int vxl_open_beneath(const struct vxl_place *place, uint64_t flags, uint32_t mode)
+static int open_named(const struct vxl_place *place, uint64_t flags, uint32_t mode)
 {
     int fd;
     if (place->is_device) {
@@ -236,12 +225,12 @@ int vxl_open_beneath(const struct vxl_place *place, uint64_t flags, uint32_t mod
         struct open_how how = {
             .flags = flags | O_CLOEXEC | (flags & O_PATH ? 0u : (unsigned)O_NOCTTY),
             .mode = flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE ? mode & 01777 : 0,
-            .resolve = (place->is_in_root ? RESOLVE_IN_ROOT : RESOLVE_BENEATH) | RESOLVE_NO_MAGICLINKS,
+            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
         };
         unsigned tries = 0;
         do {
             fd = (int)syscall(SYS_openat2, place->dir_fd, place->name, &how, sizeof how);
-        } while (fd < 0 && errno == EAGAIN && ++tries < 64);
+        } while (fd < 0 && errno == EAGAIN && ++tries < RACE_LIMIT);
     }
     if (fd < 0)
         return errno == EXDEV ? -EACCES : -errno;
@@ -249,4 +238,43 @@ int vxl_open_beneath(const struct vxl_place *place, uint64_t flags, uint32_t mod
     if (status < 0)
         close(fd);
     return status < 0 ? status : fd;
+}
+
+/* In a grant that is read-only an existing file may be opened with O_CREAT; a missing one is not made. */
+static int open_read_only(const struct vxl_place *place, uint64_t flags)
+{
+    bool is_write = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC), is_new = (flags & O_CREAT) && (flags & O_EXCL);
+    uint64_t look = O_PATH | (flags & (O_DIRECTORY | O_NOFOLLOW)) | (is_new ? (unsigned)O_NOFOLLOW : 0u);
+    int fd = open_named(place, is_write || is_new ? look : flags & ~(uint64_t)O_CREAT, 0);
+    if (fd < 0)
+        return fd == -ENOENT && (flags & O_CREAT) ? -EROFS : fd;
+    if (!is_write && !is_new)
+        return fd;
+    close(fd);
+    return is_new ? -EEXIST : -EROFS;
+}
+
+int vxl_open_here(const struct vxl_place *place, uint64_t flags, uint32_t mode)
+{
+    bool changes = (flags & O_ACCMODE) != O_RDONLY || (flags & (O_TRUNC | O_CREAT));
+    return place->is_read_only && !place->is_device && changes && !(flags & O_PATH) ? open_read_only(place, flags)
+                                                                                    : open_named(place, flags, mode);
+}
+
+int vxl_open_beneath(struct vxl_place *place, uint64_t flags, uint32_t mode)
+{
+    bool is_new = (flags & O_CREAT) && (flags & O_EXCL);
+    if (place->wants_dir)
+        flags &= ~(uint64_t)O_NOFOLLOW;
+    int fd = place->is_to_walk ? -ELOOP : vxl_open_here(place, flags, mode);
+    for (unsigned tries = 0; fd == -ELOOP && tries < RACE_LIMIT; tries++) {
+        int status = vxl_walk(place, place->wants_dir || !((flags & O_NOFOLLOW) || is_new));
+        if (status == 0)
+            fd = vxl_open_here(place, flags, mode);
+        else if (status != -EAGAIN)
+            return status;
+        if (status == 0 && place->is_link) /* which was not to be followed */
+            break;
+    }
+    return fd;
 }

@@ -182,25 +182,35 @@ void vxl_fd_start(struct vxl_proc *p);
 
 /* path.c: guest paths to host directories */
 struct vxl_place {
+    const struct vxl_config *config;
     int dir_fd;          /* a directory inside a grant, or the grant itself; owned if is_owned */
     bool is_owned, is_read_only;
-    bool is_in_root;     /* of the grant root_fd, a root */
-    int root_fd;
     bool is_device;      /* `device` is the host path of an allowed device */
     const char *device;
-    char name[VXL_PATH_BYTES]; /* rest of the path below dir_fd, "." for itself */
-    char guest[VXL_PATH_BYTES]; /* normalised guest path */
     bool wants_dir;      /* the path ended in a slash */
+    bool is_to_walk;     /* guest and name are not known before vxl_walk */
+    bool is_link;        /* vxl_walk: the last component is a symbolic link, not followed */
+    char name[VXL_PATH_BYTES]; /* rest of the path below dir_fd, "." for itself */
+    char guest[VXL_PATH_BYTES]; /* normalised guest path; once opened, without links */
+    char asked[VXL_PATH_BYTES]; /* absolute, with links and ".." */
 };
-/* The grant a path belongs to; name: the whole rest. 0 or -errno. */
+/* Where a path is, links aside. 0 or -errno. */
 int vxl_find(struct vxl_proc *p, uint32_t dirfd, const char *path, struct vxl_place *place);
-/* The directory that holds the last component, opened; name: that component. */
+/* The directory that holds the last component, opened; name: that component, which is no "..". */
 int vxl_find_parent(struct vxl_proc *p, uint32_t dirfd, const char *path, struct vxl_place *place);
 void vxl_place_done(struct vxl_place *place);
-/* In a root: place->guest becomes the path that fd, opened at the place, has without symbolic links. */
-void vxl_place_settle(struct vxl_place *place, int fd);
-/* openat2 below the place's directory. Host fd or -errno. */
-int vxl_open_beneath(const struct vxl_place *place, uint64_t flags, uint32_t mode);
+/* Open the place, following links; only then is_read_only and guest are final. Host fd or -errno. */
+int vxl_open_beneath(struct vxl_place *place, uint64_t flags, uint32_t mode);
+/* The same as it stands: a link anywhere is -ELOOP. */
+int vxl_open_here(const struct vxl_place *place, uint64_t flags, uint32_t mode);
+/* The grant or device of place->guest. 0 or -ENOENT. */
+int vxl_locate(struct vxl_place *place);
+/* walk.c: where `asked` leads to, one component at a time. 0 (it may be missing), -EAGAIN (it changes meanwhile) or -errno. */
+int vxl_walk(struct vxl_place *place, bool follow_last);
+/* Length of `prefix` if `path` is it or below it, else -1. Both normalised; "/" has length 0. */
+int vxl_prefix_length(const char *prefix, const char *path);
+/* Append the components of `path` to out (absolute, normalised). False: too long. */
+bool vxl_append(char out[VXL_PATH_BYTES], const char *path);
 bool vxl_join(const char *cwd, const char *path, char out[VXL_PATH_BYTES]);
 
 /* hostsig.c: waiting, and signals of the host */

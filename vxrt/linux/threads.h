@@ -93,7 +93,7 @@ int vxl_thread_wait(struct vxl_proc *p, struct pollfd *fds, unsigned count, cons
 /* Wait in the middle of a call; what it knew of descriptors may be wrong then. 0 or -EINTR. */
 int vxl_thread_pause(struct vxl_proc *p, int host_fd, short events);
 /* vxl_open_beneath of a pipe with a name, with others running meanwhile. -EINTR: perhaps for nothing. */
-int vxl_open_slowly(struct vxl_proc *p, const struct vxl_place *place, uint64_t flags, uint32_t mode);
+int vxl_open_slowly(struct vxl_proc *p, struct vxl_place *place, uint64_t flags, uint32_t mode);
 /* For what cannot be waited for without keeping others from running: 0, look again; -EINTR. */
 int vxl_wait_a_little(struct vxl_proc *p);
 /* What the calling thread waits for. There are threads. */

@@ -166,7 +166,7 @@ int vxl_thread_pause(struct vxl_proc *p, int host_fd, short events)
     return vxl_is_interrupted(p) ? -EINTR : 0;
 }
 
-int vxl_open_slowly(struct vxl_proc *p, const struct vxl_place *place, uint64_t flags, uint32_t mode)
+int vxl_open_slowly(struct vxl_proc *p, struct vxl_place *place, uint64_t flags, uint32_t mode)
 {
     enum { AGAIN_NS = 10000000 };
     struct vxl_thread *t = p->self;
