@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the first inputs of the fuzz targets: small guests of ours, their caches, and code of both kinds.
 
-usage: seeds.py VXC OUT-DIR        writes OUT-DIR/elf, cache, verifier, decode, translate, load
+usage: seeds.py VXC OUT-DIR        writes OUT-DIR/elf, cache, verifier, decode, translate, load, personality
 
 Exit status: 0; 77 without a compiler for i386 (gcc -m32).
 """
@@ -45,6 +45,34 @@ int (*pointer)(int) = hidden;
 int exported(int x) { switch (x) { case 0: return table[3]; case 1: return 5; case 2: return pointer(x);
                                    case 3: return 9; case 4: return 1; default: return x << 3; } }
 """
+
+
+# System calls of fuzz_personality: number and arguments; a text of digits is the place of so many 64-byte blocks of data.
+CALLS = {
+    "files": [(5, "0", 0x242, 0x1b6), (4, 3, "32", 64), (19, 3, 0, 0), (3, 3, "40", 64), (145, 3, "24", 2), (197, 3, "41"), (6, 3), (38, "0", "1"),
+              (195, "1", "42"), (10, "1")],
+    "directories": [(39, "2", 0x1ff), (12, "2"), (183, "40", 256), (295, 0xFFFFFF9C, "4", 0x10000), (220, 3, "40", 512), (133, 3), (40, "2")],
+    "links": [(83, "7", "0"), (85, "0", "40", 64), (5, "0", 0), (5, "11", 0), (5, "26", 0), (9, "11", "1"), (38, "11", "1"), (106, "9", "40")],
+    "memory": [(192, 0, 0x4000, 3, 0x22, 0xFFFFFFFF, 0), (125, 0x804B000, 0x1000, 1), (163, 0x804B000, 0x1000, 0x2000, 1), (45, 0), (45, 0x8060000),
+               (91, 0x8050000, 0x10000), (219, 0x804C000, 0x1000, 4)],
+    "pipes": [(331, "40", 0), (4, 4, "32", 10), (3, 3, "41", 10), (63, 3, 20), (168, "43", 1, 1), (142, 10, "44", 0, 0, "25"), (221, 3, 3, 0), (41, 4)],
+    "signals": [(174, 10, "45", 0, 8), (175, 0, "45", 0, 8), (37, 1000, 10), (175, 1, "45", 0, 8), (186, "46", 0), (177, "45", 0, "25", 8), (119,)],
+    "times": [(265, 1, "40"), (162, "25", "41"), (259, 1, 0, "40"), (260, 0, 0, "25", "41"), (263, 0), (104, 1, "25", "41"), (403, 0, "42")],
+    "threads": [(120, 0x3D0F00, "60", "50", 0, "51"), (240, "52", 1, 1), (240, "52", 0, 0, "25"), (224,), (258, "50"), (311, "50", 12), (158,), (1, 0)],
+    "events": [(329, 0), (328, 3, 0), (255, 3, 1, 4, "44"), (256, 3, "45", 4, 1), (4, 4, "32", 8), (322, 0, 0), (327, "45", 8)],
+    "refused": [(2,), (11, "0", "24", "25"), (190,), (359, 2, 1, 0), (26, 0, 0), (165, "0"), (21, "0", "1"), (117, 1), (301, 0, 0, 0)],
+}
+
+
+def call_bytes(number, *arguments):
+    """As fuzz_personality reads it."""
+    out = (0xFE00 + number).to_bytes(2, "little")
+    for value in [*arguments, 0, 0, 0, 0, 0, 0][:6]:
+        if isinstance(value, str):
+            out += bytes([0x40 + int(value)])
+        else:
+            out += bytes([value]) if value < 0x40 else b"\xC0" + value.to_bytes(4, "little")
+    return out
 
 
 def make(name, source, language, *options):
@@ -102,6 +130,9 @@ def main():
         for i in range(20):
             at = order.randrange(max(1, len(text) - 16))
             write("decode", f"{name}-{i}", b"\0\x80\4\x08" + text[at:at + 16])
+    for name, calls in CALLS.items():
+        for choices in range(4):
+            write("personality", f"{name}-{choices}", bytes([choices, len(calls)]) + b"".join(call_bytes(*call) for call in calls) + bytes(range(256)))
 
 
 if __name__ == "__main__":

@@ -122,23 +122,26 @@ void vxl_watch_deadline(struct vxl_proc *p)
 {
     struct sigaction action = {.sa_handler = end_waits, .sa_flags = SA_ONSTACK};
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = LIMIT_SIGNAL};
-    timer_t timer;
     sigfillset(&action.sa_mask); /* the runtime's own signal must find the guest's code */
     vxl_hostsig_use_box(p);
     current = p;
     if (!p->deadline_ns || sigaction(LIMIT_SIGNAL, &action, NULL) ||
-        timer_create(CLOCK_MONOTONIC, &event, &timer))
+        timer_create(CLOCK_MONOTONIC, &event, &p->deadline_timer))
         return;
+    p->has_deadline_timer = true;
     struct itimerspec when = {
         .it_value = {(time_t)(p->deadline_ns / 1000000000u), (long)(p->deadline_ns % 1000000000u)},
         .it_interval = {0, LIMIT_REPEAT_NS},
     };
-    timer_settime(timer, TIMER_ABSTIME, &when, NULL);
+    timer_settime(p->deadline_timer, TIMER_ABSTIME, &when, NULL);
 }
 
 void vxl_hostsig_end(struct vxl_proc *p)
 {
     current = NULL;
+    if (p->has_deadline_timer)
+        timer_delete(p->deadline_timer);
+    p->has_deadline_timer = false;
     for (int signal = 1; signal <= 31; signal++)
         if (p->watched >> (signal - 1) & 1)
             vxl_unwatch_signal(p, signal, false);

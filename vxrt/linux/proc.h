@@ -122,6 +122,8 @@ struct vxl_proc {
     _Atomic uint64_t arrived;
     siginfo_t arrived_info[VXL_SIGNAL_COUNT];
     uint64_t deadline_ns; /* CLOCK_MONOTONIC, 0: none */
+    timer_t deadline_timer;
+    bool has_deadline_timer;
 
     struct vxl_timers *timers; /* timers.c; NULL: none was made */
 
