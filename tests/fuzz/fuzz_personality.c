@@ -247,7 +247,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         start();
     const int nowhere[3] = { null_fd, null_fd, null_fd };
     uint32_t choices = take(&data, &size, 1);
-    const struct vxl_grant grant = { .guest_path = "/", .host_fd = guest_dir, .is_read_only = choices & 1, .is_root = choices & 2 };
+    const struct vxl_grant grant = { .guest_path = "/", .host_fd = guest_dir, .is_read_only = choices & 1 };
     const struct vxl_config config = {
         .image = image, .program = "guest", .program_fd = -1, .argv = arguments, .envp = environment, .grants = &grant, .grant_count = 1,
         .box = { .size = sizeof config.box, .max_memory = 64u << 20 }, .time_limit_ns = TIME_LIMIT_NS };

@@ -131,7 +131,7 @@ def main():
             at = order.randrange(max(1, len(text) - 16))
             write("decode", f"{name}-{i}", b"\0\x80\4\x08" + text[at:at + 16])
     for name, calls in CALLS.items():
-        for choices in range(4):
+        for choices in range(2):
             write("personality", f"{name}-{choices}", bytes([choices, len(calls)]) + b"".join(call_bytes(*call) for call in calls) + bytes(range(256)))
 
 
