@@ -326,6 +326,11 @@ class Guests(unittest.TestCase):
     def test_shared_mappings(self):
         self.compare("shared", "--allow-fork")
 
+    def test_locks_between_processes(self):
+        with tempfile.TemporaryDirectory(prefix="vx-shm-") as memory:
+            self.compare("pshared", "--allow-fork", "--dir", "/dev/shm=" + memory)
+            self.compare("pshared", "--allow-fork", "--dir", "/dev/shm=" + memory, "--time-limit", "60")
+
     def test_timers(self):
         self.compare("timers")
         self.compare("timers", "--allow-fork", "--time-limit", "60")

@@ -23,6 +23,8 @@ void vxl_end_with(struct vxl_proc *p, enum vxl_end end, int code)
 {
     if (p->has_ended)
         return;
+    if (end != VXL_STOPPED)
+        vxl_release_all_locks(p);
     p->has_ended = true;
     p->outcome = (struct vxl_outcome){.end = end, .code = code, .is_child = p->is_child};
     if (p->threads) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vxrt/linux/calls.h"
+#include "vxrt/linux/shared.h"
 #include "vxrt/linux/threads.h"
 #include "vxrt/internal.h"
 
@@ -124,10 +125,18 @@ static int32_t futex_wait(struct vxl_proc *p, const uint32_t *a, bool is_64)
         end.tv_sec += end.tv_nsec >= 1000000000 ? 1 : end.tv_nsec < 0 ? -1 : 0;
         end.tv_nsec = (end.tv_nsec + 1000000000) % 1000000000;
     }
+    if (vxl_is_shared(p, a[0], a[1]))
+        return vxl_shared_wait(p, a[0], a[2], a[3] ? &end : NULL);
     int waited = vxl_wait(p, NULL, 0, a[3] ? &end : NULL);
     if (p->is_blocked)
         wait_at(p, a[0], bitset);
     return waited == -EINTR ? -VXL_RESTART_SYS : -ETIMEDOUT;
+}
+
+static int32_t wake_at(struct vxl_proc *p, vx_gaddr addr, uint32_t operation, uint32_t count, uint32_t bitset)
+{
+    return vxl_is_shared(p, addr, operation) ? vxl_shared_wake(p, addr, count, bitset)
+                                             : vxl_futex_wake(p, addr, count, bitset, 0, 0);
 }
 
 static int32_t futex_wake(struct vxl_proc *p, const uint32_t *a, uint32_t value)
@@ -135,9 +144,9 @@ static int32_t futex_wake(struct vxl_proc *p, const uint32_t *a, uint32_t value)
     uint32_t any = FUTEX_BITSET_MATCH_ANY, count = (int32_t)a[2] < 0 ? 1 : a[2];
     switch (a[1] & FUTEX_CMD_MASK) {
     case FUTEX_WAKE:
-        return vxl_futex_wake(p, a[0], count ? count : 1, any, 0, 0); /* as Linux: 0 wakes one */
+        return wake_at(p, a[0], a[1], count ? count : 1, any); /* as Linux: 0 wakes one */
     case FUTEX_WAKE_BITSET:
-        return a[5] ? vxl_futex_wake(p, a[0], count ? count : 1, a[5], 0, 0) : -EINVAL;
+        return a[5] ? wake_at(p, a[0], a[1], count ? count : 1, a[5]) : -EINVAL;
     case FUTEX_CMP_REQUEUE:
         if (value != a[5])
             return -EAGAIN;
@@ -147,6 +156,9 @@ static int32_t futex_wake(struct vxl_proc *p, const uint32_t *a, uint32_t value)
     }
     if ((int32_t)a[2] < 0 || (int32_t)a[3] < 0)
         return -EINVAL;
+    /* in shared memory those who were to wait elsewhere are woken, too: they look again */
+    if (vxl_is_shared(p, a[0], a[1]) || vxl_is_shared(p, a[4], a[1]))
+        return wake_at(p, a[0], a[1], a[2] + a[3], any);
     return vxl_futex_wake(p, a[0], a[2], any, a[4], a[3]);
 }
 
@@ -194,10 +206,10 @@ static int32_t futex_wake_op(struct vxl_proc *p, const uint32_t *a)
         if (!vxi_box_swap(p->box, a[4], &old, new))
             return -EFAULT;
     } while (old != expected);
-    int32_t woken = vxl_futex_wake(p, a[0], a[2], FUTEX_BITSET_MATCH_ANY, 0, 0);
-    if (wake_op_holds(code, old))
-        woken += vxl_futex_wake(p, a[4], a[3], FUTEX_BITSET_MATCH_ANY, 0, 0);
-    return woken;
+    int32_t woken = wake_at(p, a[0], a[1], a[2], FUTEX_BITSET_MATCH_ANY), more = 0;
+    if (woken >= 0 && wake_op_holds(code, old))
+        more = wake_at(p, a[4], a[1], a[3], FUTEX_BITSET_MATCH_ANY);
+    return more < 0 ? more : woken + more;
 }
 
 static int32_t do_futex(struct vxl_proc *p, const uint32_t *a, bool is_64)
@@ -206,9 +218,6 @@ static int32_t do_futex(struct vxl_proc *p, const uint32_t *a, bool is_64)
     switch (a[1] & FUTEX_CMD_MASK) {
     case FUTEX_WAIT:
     case FUTEX_WAIT_BITSET:
-        /* nobody in another process could wake it */
-        if (vxl_has_kind(p, a[0] & ~4095u, 4096, VXL_PAGE_SHARED) && !(a[1] & FUTEX_PRIVATE_FLAG) && p->config->allow_fork)
-            return -ENOSYS;
         return futex_wait(p, a, is_64);
     case FUTEX_WAKE:
     case FUTEX_WAKE_BITSET:

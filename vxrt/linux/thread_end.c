@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "vxrt/linux/calls.h"
+#include "vxrt/linux/shared.h"
 #include "vxrt/linux/threads.h"
 #include "vxrt/threads.h"
 
@@ -15,14 +16,21 @@
 
 /* ---- one thread ------------------------------------------------------ */
 
+static void wake_one(struct vxl_proc *p, vx_gaddr addr)
+{
+    if (vxl_is_shared(p, addr, 0))
+        vxl_shared_wake(p, addr, 1, FUTEX_BITSET_MATCH_ANY);
+    vxl_futex_wake(p, addr, 1, FUTEX_BITSET_MATCH_ANY, 0, 0);
+}
+
 /* A thread died with a lock: say so in it, and wake who waits. */
-static void release_lock(struct vxl_proc *p, vx_gaddr lock)
+static void release_lock(struct vxl_proc *p, pid_t tid, vx_gaddr lock)
 {
     uint32_t value = 0, new;
     if (lock % 4 || !vxl_get(p, lock, &value, 4))
         return;
     do {
-        if ((value & FUTEX_TID_MASK) != (uint32_t)p->tid)
+        if ((value & FUTEX_TID_MASK) != (uint32_t)tid)
             return;
         new = (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
         uint32_t old = value;
@@ -32,38 +40,48 @@ static void release_lock(struct vxl_proc *p, vx_gaddr lock)
             break;
     } while (true);
     if (value & FUTEX_WAITERS)
-        vxl_futex_wake(p, lock, 1, FUTEX_BITSET_MATCH_ANY, 0, 0);
+        wake_one(p, lock);
 }
 
 /* struct robust_list_head: the list, the offset of the lock in an entry, the entry in work. Bit 0 of an entry: PI. */
-static void release_locks(struct vxl_proc *p)
+static void release_locks(struct vxl_proc *p, pid_t tid, vx_gaddr list)
 {
     enum { ROBUST_LIMIT = 2048 };
     uint32_t head[3], entry;
-    if (!p->robust_list || !vxl_get(p, p->robust_list, head, sizeof head))
+    if (!list || !vxl_get(p, list, head, sizeof head))
         return;
     entry = head[0];
-    for (unsigned i = 0; i < ROBUST_LIMIT && (entry & ~1u) != p->robust_list; i++) {
+    for (unsigned i = 0; i < ROBUST_LIMIT && (entry & ~1u) != list; i++) {
         uint32_t next;
         bool has_next = vxl_get(p, entry & ~1u, &next, 4);
         if ((entry & ~1u) != head[2])
-            release_lock(p, (entry & ~1u) + head[1]);
+            release_lock(p, tid, (entry & ~1u) + head[1]);
         if (!has_next)
             return;
         entry = next;
     }
     if (head[2])
-        release_lock(p, (head[2] & ~1u) + head[1]);
+        release_lock(p, tid, (head[2] & ~1u) + head[1]);
 }
 
 void vxl_thread_exit(struct vxl_proc *p)
 {
     uint32_t zero = 0;
-    release_locks(p);
+    release_locks(p, p->tid, p->robust_list);
     if (p->clear_child_tid && vxl_put(p, p->clear_child_tid, &zero, 4))
-        vxl_futex_wake(p, p->clear_child_tid, 1, FUTEX_BITSET_MATCH_ANY, 0, 0);
+        wake_one(p, p->clear_child_tid);
     p->self->is_gone = true;
     p->has_replaced_regs = true;
+}
+
+void vxl_release_all_locks(struct vxl_proc *p)
+{
+    release_locks(p, p->tid ? p->tid : p->pid, p->robust_list);
+    for (unsigned i = 0; p->threads && i < VXL_THREAD_LIMIT; i++) {
+        struct vxl_thread *t = atomic_load(&p->slots[i]);
+        if (t && t != p->self && atomic_load(&t->is_used))
+            release_locks(p, t->tid, t->robust_list);
+    }
 }
 
 /* ---- execve, fork, the end of the process ---------------------------- */

@@ -70,6 +70,8 @@ void vxl_thread_load(struct vxl_proc *p, struct vxl_thread *t);
 
 /* exit of one thread of several. */
 void vxl_thread_exit(struct vxl_proc *p);
+/* The process ends: other processes may wait for robust locks in shared memory. */
+void vxl_release_all_locks(struct vxl_proc *p);
 /* execve: end all others, and give up the box; the calling one is then the only thread. */
 void vxl_threads_end_others(struct vxl_proc *p);
 /* In a forked child only the calling thread is left. */
