@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 seconds=${1-60}
 case $seconds in '' | *[!0-9]*) echo 'usage: scripts/fuzz.sh [SECONDS [TARGET...]]' >&2; exit 2 ;; esac
 [ $# = 0 ] || shift
-[ $# != 0 ] || set -- elf cache verifier decode translate load personality
+[ $# != 0 ] || set -- elf cache verifier decode translate load personality calls
 export ASAN_OPTIONS=handle_segv=0:allow_user_segv_handler=1:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:use_sigaltstack=0
 cmake -S . -B build-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVX_FUZZ=ON >/dev/null
 cmake --build build-fuzz

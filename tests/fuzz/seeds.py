@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the first inputs of the fuzz targets: small guests of ours, their caches, and code of both kinds.
 
-usage: seeds.py VXC OUT-DIR        writes OUT-DIR/elf, cache, verifier, decode, translate, load, personality
+usage: seeds.py VXC OUT-DIR        writes OUT-DIR/elf, cache, verifier, decode, translate, load, personality, calls
 
 Exit status: 0; 77 without a compiler for i386 (gcc -m32).
 """
@@ -10,6 +10,8 @@ import os
 import random
 import subprocess
 import sys
+
+import call_seeds
 
 STATIC = """
 .globl _start
@@ -105,6 +107,8 @@ def main():
     vxc, out = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
     os.makedirs(out, exist_ok=True)
     os.chdir(out)
+    for name, content in call_seeds.seeds():
+        write("calls", name, content)
     guests = {"static": make("guest", STATIC, "assembler", "-static", "-no-pie", "-s"),
               "shared": make("guest.so", SHARED, "c", "-O2", "-fPIC", "-shared"),
               "pie": make("guest.pie", SHARED + "void _start(void) { exported(2); __builtin_trap(); }", "c", "-O2", "-static-pie")}
