@@ -114,6 +114,7 @@ static void sockets(void)
     REFUSED(writes, SYS_socket, AF_UNIX, SOCK_STREAM, 0);
     ALLOWED(net, SYS_socket, AF_INET, SOCK_STREAM, 0);
     ALLOWED(net, SYS_socket, AF_INET6, SOCK_DGRAM, 0);
+    ALLOWED(net, SYS_socket, AF_UNIX, SOCK_STREAM, 0);
     REFUSED(net, SYS_socket, AF_NETLINK, SOCK_RAW, 0);
     REFUSED(net, SYS_socket, AF_PACKET, SOCK_RAW, 0);
     REFUSED(bare, SYS_sendmsg, 0, 0, 0);

@@ -7,6 +7,7 @@ Usage: test_vxrun.py BINARY_DIR. Exit code 77: skipped (no gcc -m32)."""
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -317,11 +318,39 @@ class Guests(unittest.TestCase):
         self.compare("net", "--net=loopback")
         self.compare("net", "--net")
         self.compare("net", "--net", "--time-limit", "60")
-        # what is not granted: nothing but pairs; with --net, addresses of the network only
+        # what is not granted: nothing but pairs; with --net, addresses of the network and paths only
         refused = [line.split()[-1] for line in run(path("net"), "refused").stdout.splitlines()]
         self.assertEqual(refused, ["EAFNOSUPPORT"] * 5 + ["EOPNOTSUPP"] * 3)
         refused = [line.split()[-1] for line in run("--net", path("net"), "refused").stdout.splitlines()]
-        self.assertEqual(refused, ["EAFNOSUPPORT"] * 3 + ["EPERM", "3", "ENOPROTOOPT"] + ["EOPNOTSUPP"] * 3)
+        self.assertEqual(refused, ["3", "EAFNOSUPPORT", "EAFNOSUPPORT", "EPERM", "4", "ENOPROTOOPT"] + ["EOPNOTSUPP"] * 3)
+
+    def test_unix_sockets(self):
+        self.compare("unix", "--net", "--allow-fork")
+        self.compare("unix", "--net=loopback", "--allow-fork", "--time-limit", "60")
+        with tempfile.TemporaryDirectory(prefix="vx-unix-") as top:
+            inside, fixed, outside = (os.path.join(top, name) for name in ("inside", "fixed", "outside"))
+            sockets = []
+            for directory in (inside, fixed, outside):
+                os.mkdir(directory)
+                sockets.append(socket.socket(socket.AF_UNIX))
+                sockets[-1].bind(os.path.join(directory, "socket"))
+                sockets[-1].listen()
+            os.symlink("../outside/socket", os.path.join(inside, "link-out"))
+            os.symlink(os.path.join(outside, "socket"), os.path.join(inside, "link-absolute"))
+            sockets.append(socket.socket(socket.AF_UNIX))
+            sockets[-1].bind("\0vx-abstract")
+            sockets[-1].listen()
+            before = [os.listdir(directory) for directory in (inside, fixed, outside)]
+            options = ["--net", "--dir", "/=" + inside, "--dir", f"/fixed={fixed}:ro"]
+            lines = run(*options, path("unix"), "refused").stdout.splitlines()
+            self.assertEqual(len(lines), 28)
+            for line in lines:
+                self.assertIn(line.split()[-1], ["ENOENT", "EACCES", "ECONNREFUSED", "EROFS", "EADDRINUSE"], line)
+            self.assertEqual([os.listdir(directory) for directory in (inside, fixed, outside)], before)
+            for each in sockets: # nobody has come
+                each.setblocking(False)
+                self.assertRaises(BlockingIOError, each.accept)
+                each.close()
 
     def test_shared_mappings(self):
         self.compare("shared", "--allow-fork")

@@ -8,10 +8,12 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -198,6 +200,61 @@ static void version_6(void)
     printf("%s from %u bytes, family %d\n", text, size, from.sin6_family);
 }
 
+static int receiver;
+static struct sockaddr_in receiver_address;
+static volatile int is_received;
+
+static void on_signal(int number)
+{
+}
+
+/* Three messages, each when the last one has been received; then four and signals. */
+static void *sender(void *argument)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), left;
+    for (int i = 0; i < 7; i++) {
+        sendto(fd, "message", 7, 0, ADDRESS(receiver_address));
+        while (ioctl(receiver, FIONREAD, &left) == 0 && left)
+            usleep(1000);
+        usleep(2000);
+    }
+    while (!is_received) {
+        pthread_kill(*(pthread_t *)argument, SIGUSR1);
+        usleep(10000);
+    }
+    close(fd);
+    return NULL;
+}
+
+static void many_with_threads(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    struct timespec limit = {20, 0};
+    char text[8][8] = {0};
+    struct iovec buffers[8];
+    struct mmsghdr messages[8] = {0};
+    socklen_t size = sizeof receiver_address;
+    pthread_t self = pthread_self(), thread;
+    receiver = socket(AF_INET, SOCK_DGRAM, 0);
+    receiver_address = loopback(0);
+    bind(receiver, ADDRESS(receiver_address));
+    getsockname(receiver, (struct sockaddr *)&receiver_address, &size);
+    for (int i = 0; i < 8; i++) {
+        buffers[i] = (struct iovec){text[i], sizeof text[i]};
+        messages[i].msg_hdr.msg_iov = &buffers[i];
+        messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    sigaction(SIGUSR1, &action, NULL);
+    pthread_create(&thread, NULL, sender, &self);
+    SAY(recvmmsg(receiver, messages, 3, 0, &limit));
+    printf("%s %s %s, time is left: %d\n", text[0], text[1], text[2], limit.tv_sec < 20 && limit.tv_sec > 0);
+    SAY(recvmmsg(receiver, messages, 8, 0, NULL));
+    printf("%u %u %s\n", messages[3].msg_len, messages[4].msg_len, text[4]);
+    is_received = 1;
+    pthread_join(thread, NULL);
+    close(receiver);
+}
+
 static void what_is_not_granted(void)
 {
     struct sockaddr_un path = {AF_UNIX, "/tmp/vx-no-such-socket"};
@@ -229,5 +286,6 @@ int main(int argc, char **argv)
     waiting();
     datagrams();
     version_6();
+    many_with_threads();
     return 0;
 }

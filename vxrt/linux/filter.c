@@ -109,6 +109,7 @@ static int allow_some(scmp_filter_ctx filter, const struct vxl_filter_options *o
         failed |= ALLOW_ALL(filter, net_calls);
         failed |= allow_if(filter, SCMP_SYS(socket), 0, whole, AF_INET);
         failed |= allow_if(filter, SCMP_SYS(socket), 0, whole, AF_INET6);
+        failed |= allow_if(filter, SCMP_SYS(socket), 0, whole, AF_UNIX);
     } else if (options->can_write_caches) {
         failed |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendmsg), 0);
     }

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "vxrt/linux/threads.h"
+
 #define TYPE_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
 
 static int32_t refuse(struct vxl_proc *p)
@@ -20,6 +22,7 @@ static int32_t refuse(struct vxl_proc *p)
 int vxl_address_get(struct vxl_proc *p, vx_gaddr addr, uint32_t size, struct vxl_address *out)
 {
     memset(out, 0, sizeof *out);
+    out->held = -1;
     if (size < sizeof(sa_family_t) || size > sizeof(struct sockaddr_storage))
         return -EINVAL;
     out->size = size < sizeof out->u ? size : (socklen_t)sizeof out->u;
@@ -27,6 +30,8 @@ int vxl_address_get(struct vxl_proc *p, vx_gaddr addr, uint32_t size, struct vxl
         return -EFAULT;
     if (out->u.any.sa_family == AF_UNSPEC) /* ends what connect began */
         return 0;
+    if (out->u.any.sa_family == AF_UNIX)
+        return size > sizeof out->u.un ? -EINVAL : 0;
     if (size < sizeof out->u.in)
         return -EINVAL;
     switch (out->u.any.sa_family) {
@@ -82,17 +87,17 @@ int32_t vxl_socket(struct vxl_proc *p, const uint32_t *a)
 {
     static const char loopback[] = "lo";
     uint32_t type = a[1] & ~(uint32_t)TYPE_FLAGS;
-    bool is_stream = type == SOCK_STREAM;
-    if (p->config->net == VXL_NET_NONE || (a[0] != AF_INET && a[0] != AF_INET6))
+    bool is_stream = type == SOCK_STREAM, is_unix = a[0] == AF_UNIX;
+    if (p->config->net == VXL_NET_NONE || (a[0] != AF_INET && a[0] != AF_INET6 && !is_unix))
         return refuse(p);
-    if (!is_stream && type != SOCK_DGRAM)
+    if (!is_stream && type != SOCK_DGRAM && !(is_unix && type == SOCK_SEQPACKET))
         return type == SOCK_RAW || type == SOCK_SEQPACKET ? -EPERM : -EINVAL;
-    if (a[2] && a[2] != (is_stream ? IPPROTO_TCP : IPPROTO_UDP))
+    if (a[2] && a[2] != (is_unix ? PF_UNIX : is_stream ? IPPROTO_TCP : IPPROTO_UDP))
         return -EPROTONOSUPPORT;
     int host = socket((int)a[0], (int)a[1] | SOCK_CLOEXEC, (int)a[2]);
     if (host < 0)
         return -errno;
-    if (p->config->net == VXL_NET_LOOPBACK && setsockopt(host, SOL_SOCKET, SO_BINDTODEVICE, loopback, sizeof loopback)) {
+    if (!is_unix && p->config->net == VXL_NET_LOOPBACK && setsockopt(host, SOL_SOCKET, SO_BINDTODEVICE, loopback, sizeof loopback)) {
         close(host);
         return -EACCES;
     }
@@ -117,6 +122,8 @@ int32_t vxl_bind(struct vxl_proc *p, const uint32_t *a)
     struct vxl_fd *fd = net_fd(p, a[0], &error);
     if (fd)
         error = vxl_address_get(p, a[1], a[2], &address);
+    if (error == 0 && vxl_is_unix(fd, &address))
+        return vxl_unix_bind(p, fd, &address);
     return error ? error : (int32_t)vxl_result(bind(fd->host, &address.u.any, address.size));
 }
 
@@ -143,21 +150,25 @@ int32_t vxl_connect(struct vxl_proc *p, const uint32_t *a)
     struct vxl_fd *fd = net_fd(p, a[0], &error);
     if (fd)
         error = vxl_address_get(p, a[1], a[2], &address);
+    if (error == 0 && (error = vxl_unix_resolve(p, fd, &address)) < 0)
+        vxl_unix_done(&address);
     if (error)
         return error;
-    bool blocks = set_nonblocking(fd->host);
+    bool blocks = set_nonblocking(fd->host), is_unix = address.held >= 0;
     for (;;) {
         error = connect(fd->host, &address.u.any, address.size) ? -errno : 0;
-        if (!blocks || (error != -EINPROGRESS && error != -EALREADY))
+        bool is_full = is_unix && error == -EAGAIN; /* too many wait to be accepted: nothing tells when not */
+        if (!blocks || (error != -EINPROGRESS && error != -EALREADY && !is_full))
             break;
         struct pollfd ready = {.fd = fd->host, .events = POLLOUT};
-        if (vxl_wait(p, &ready, 1, NULL) < 0) {
+        if ((is_full ? vxl_wait_a_little(p) : vxl_wait(p, &ready, 1, NULL)) < 0) {
             error = -VXL_RESTART_SYS;
             break;
         }
     }
     if (blocks)
         set_blocking(fd->host);
+    vxl_unix_done(&address);
     return error;
 }
 
@@ -206,6 +217,7 @@ static int32_t accept_one(struct vxl_proc *p, const uint32_t *a, uint32_t flags)
     if (guest < 0)
         return guest;
     p->fds[guest].is_fixed = p->fds[guest].is_net = true;
+    vxl_unix_show(p, &address);
     if (vxl_address_answer(p, a[1], a[2], &address))
         return guest;
     vxl_fd_close(p, (unsigned)guest);
@@ -233,6 +245,7 @@ static int32_t answer_name(struct vxl_proc *p, const uint32_t *a, name_of *name)
         return error;
     if (name(fd->host, &address.u.any, &address.size))
         return -errno;
+    vxl_unix_show(p, &address);
     return a[1] && vxl_address_answer(p, a[1], a[2], &address) ? 0 : -EFAULT;
 }
 

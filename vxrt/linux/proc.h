@@ -36,7 +36,7 @@ struct vxl_fd {
     bool is_net;         /* a socket that may have addresses (net.c) */
     int host;
     uint32_t serial;     /* another one each time the number is used again */
-    char *path;          /* guest path of a directory; owned */
+    char *path;          /* guest path of a directory, name that an AF_UNIX socket was bound to; owned */
     uint64_t dir_position; /* entries read */
 };
 

@@ -89,7 +89,7 @@ static bool blocks(const struct vxl_fd *fd, uint32_t flags)
     return !(flags & MSG_DONTWAIT) && !(fcntl(fd->host, F_GETFL) & O_NONBLOCK);
 }
 
-static int32_t send_message(struct vxl_proc *p, uint32_t number, const struct message *m)
+static int32_t send_resolved(struct vxl_proc *p, uint32_t number, const struct message *m)
 {
     uint8_t buffer[BUFFER_BYTES];
     struct vxl_fd *fd = vxl_fd(p, number);
@@ -127,6 +127,17 @@ static int32_t send_message(struct vxl_proc *p, uint32_t number, const struct me
             vxl_raise_simple(p, SIGPIPE, SI_USER);
         return errno == EINTR ? -VXL_RESTART_SYS : -errno;
     }
+}
+
+static int32_t send_message(struct vxl_proc *p, uint32_t number, struct message *m)
+{
+    const struct vxl_fd *fd = vxl_fd(p, number);
+    int32_t status = !fd ? -EBADF : m->address.size && fd->is_net ? vxl_unix_resolve(p, fd, &m->address) : 0;
+    if (status == 0)
+        status = send_resolved(p, number, m);
+    if (m->address.size)
+        vxl_unix_done(&m->address);
+    return status;
 }
 
 /* MSG_WAITALL of a stream, with threads: in parts, so that others run meanwhile. */
@@ -192,6 +203,7 @@ static int32_t receive_message(struct vxl_proc *p, uint32_t number, struct messa
     }
     if (!fd->is_net) /* the ends of a pair have no names, and those of the host's are not for the guest */
         m->address.size = 0;
+    vxl_unix_show(p, &m->address);
     uint32_t got = done < (ssize_t)size ? (uint32_t)done : size;
     for (uint32_t i = 0; i < m->count && used < got; i++) {
         uint32_t part = m->iov[i].len < got - used ? m->iov[i].len : got - used;
@@ -289,31 +301,42 @@ int32_t vxl_recvmsg(struct vxl_proc *p, const uint32_t *a)
 
 /*
  * sendmmsg and recvmmsg: fd, array of headers with a length behind each, count, flags. After the first, an error ends it, and
- * so does end_ns, which is looked at only when a message has come, as in Linux.
+ * so does *end_ns, which is looked at only when a message has come, as in Linux. With threads a call that waits is made again,
+ * and goes on where it was.
  */
-static int32_t many(struct vxl_proc *p, const uint32_t *a, bool is_send, uint64_t end_ns)
+static int32_t many(struct vxl_proc *p, const uint32_t *a, bool is_send, uint64_t *end_ns)
 {
     const uint32_t size = (HEADER_WORDS + 1) * 4;
-    uint32_t count = a[2] < MESSAGE_LIMIT ? a[2] : MESSAGE_LIMIT, flags = a[3] & ~WAIT_FOR_ONE;
-    for (uint32_t i = 0; i < count; i++) {
+    uint32_t count = a[2] < MESSAGE_LIMIT ? a[2] : MESSAGE_LIMIT, flags = a[3] & ~WAIT_FOR_ONE, i = 0;
+    if (p->threads && vxl_thread_is_again(p)) {
+        i = vxl_thread_waiting(p)->messages;
+        if (i)
+            *end_ns = vxl_thread_waiting(p)->until_ns;
+    }
+    for (; i < count; i++) {
         vx_gaddr header = a[1] + i * size;
         int32_t done = is_send ? send_header(p, a[0], header, flags) : receive_header(p, a[0], header, flags);
+        if (p->threads && p->is_blocked) {
+            vxl_thread_waiting(p)->messages = i;
+            vxl_thread_waiting(p)->until_ns = *end_ns;
+            return done;
+        }
         if (done < 0)
             return i ? (int32_t)i : done;
         if (!vxl_put(p, header + HEADER_WORDS * 4, &done, 4))
             return i ? (int32_t)i : -EFAULT;
-        if (vxl_now_ns() >= end_ns)
+        if (vxl_now_ns() >= *end_ns)
             return (int32_t)i + 1;
-        /* with threads a call that waits is made again, from its beginning */
-        if ((a[3] & WAIT_FOR_ONE) || p->threads)
+        if (a[3] & WAIT_FOR_ONE)
             flags |= MSG_DONTWAIT;
     }
-    return (int32_t)count;
+    return (int32_t)i;
 }
 
 int32_t vxl_sendmmsg(struct vxl_proc *p, const uint32_t *a)
 {
-    return many(p, a, true, UINT64_MAX);
+    uint64_t end = UINT64_MAX;
+    return many(p, a, true, &end);
 }
 
 static int32_t receive_many(struct vxl_proc *p, const uint32_t *a, bool is_64)
@@ -327,7 +350,7 @@ static int32_t receive_many(struct vxl_proc *p, const uint32_t *a, bool is_64)
             return -EINVAL;
         end = limit.tv_sec < LONGEST_WAIT ? start + (uint64_t)limit.tv_sec * SECOND_NS + (uint64_t)limit.tv_nsec : UINT64_MAX;
     }
-    int32_t count = many(p, a, false, end);
+    int32_t count = many(p, a, false, &end);
     if (end != UINT64_MAX && count > 0) {
         uint64_t now = vxl_now_ns(), left = now < end ? end - now : 0;
         limit = (struct timespec){(time_t)(left / SECOND_NS), (long)(left % SECOND_NS)};

@@ -81,7 +81,7 @@ int32_t vxl_set_robust_list(struct vxl_proc *p, const uint32_t *a)
 static bool is_woken(struct vxl_proc *p, vx_gaddr addr)
 {
     struct vxl_waiting *w = vxl_thread_waiting(p);
-    bool is_it = w->is_waiting && w->is_futex && w->is_woken && w->eip == p->regs.eip - 2 && w->esp == p->regs.esp;
+    bool is_it = vxl_thread_is_again(p) && w->is_futex && w->is_woken;
     if (is_it)
         *w = (struct vxl_waiting){0};
     return is_it;

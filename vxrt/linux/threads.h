@@ -25,6 +25,8 @@ struct vxl_waiting {
     struct timespec end;  /* CLOCK_MONOTONIC */
     uint64_t blocked;     /* signals, while it waits */
     vx_gaddr eip, esp;    /* of the call */
+    uint32_t messages;    /* of sendmmsg and recvmmsg: how many are done */
+    uint64_t until_ns;    /* and when the last is to begin */
 };
 
 /* Never freed before the process ends: handlers of host signals go through all of them. */
@@ -100,6 +102,8 @@ int vxl_open_slowly(struct vxl_proc *p, struct vxl_place *place, uint64_t flags,
 int vxl_wait_a_little(struct vxl_proc *p);
 /* What the calling thread waits for. There are threads. */
 struct vxl_waiting *vxl_thread_waiting(struct vxl_proc *p);
+/* Is the call in progress the one that waited, made again? */
+bool vxl_thread_is_again(struct vxl_proc *p);
 /* The call in progress is to be made again; or it has come to its end. */
 void vxl_thread_block(struct vxl_proc *p);
 void vxl_thread_goes_on(struct vxl_proc *p);

@@ -120,6 +120,12 @@ struct vxl_waiting *vxl_thread_waiting(struct vxl_proc *p)
     return &p->self->waiting;
 }
 
+bool vxl_thread_is_again(struct vxl_proc *p)
+{
+    const struct vxl_waiting *w = vxl_thread_waiting(p);
+    return w->is_waiting && w->eip == p->regs.eip - INT80_BYTES && w->esp == p->regs.esp;
+}
+
 static void end_waiting(struct vxl_waiting *w)
 {
     free(w->fds);
@@ -130,7 +136,7 @@ int vxl_thread_wait(struct vxl_proc *p, struct pollfd *fds, unsigned count, cons
 {
     struct vxl_waiting *w = vxl_thread_waiting(p);
     /* the same call, made again, ends when it was to end at first */
-    bool is_again = w->is_waiting && w->eip == p->regs.eip - INT80_BYTES && w->esp == p->regs.esp;
+    bool is_again = vxl_thread_is_again(p);
     bool has_end = is_again ? w->has_end : end != NULL;
     struct timespec at = is_again ? w->end : end ? *end : (struct timespec){0};
     end_waiting(w);
