@@ -84,6 +84,19 @@ static void test_input_limits(void)
     CU_ASSERT(!verify_placed(0xffffffffu, 64, 128) && result.rule == 1);
 }
 
+/* The limits themselves are within. */
+static void test_largest(void)
+{
+    static uint8_t code[VXF_CHUNK_LIMIT];
+    static uint64_t bits[3][VXF_CHUNK_LIMIT / 64];
+    struct vxv_input input = {code, sizeof code, 0, sizeof code, bits[0]};
+
+    memset(code, 0xf4, sizeof code);
+    CU_ASSERT(vxv_verify(&input, bits[1], bits[2], &result));
+    CU_ASSERT_EQUAL(bits[1][VXF_CHUNK_LIMIT / 64 - 1], ~0ull);
+    CU_ASSERT(verify_placed(64, 0, VXF_ZONE_LIMIT));
+}
+
 static void test_boundaries(void)
 {
     /* nop; movl $0,%eax; S2 with stosb; hlt: 0, 1, 6 and 14 may be entered */
@@ -329,6 +342,7 @@ int main(void)
     CU_initialize_registry();
     suite = CU_add_suite("verifier", NULL, NULL);
     CU_add_test(suite, "input limits (V01)", test_input_limits);
+    CU_add_test(suite, "largest chunk and zone", test_largest);
     CU_add_test(suite, "boundaries", test_boundaries);
     CU_add_test(suite, "zone of several chunks", test_zone);
     CU_add_test(suite, "CPU features", test_cpu_features);

@@ -1,6 +1,6 @@
 /*
  * What each combination of REX.RXB (0 = no REX) and ModRM asks for, computed by
- * the compiler from one formula. SIB is left to decode.c.
+ * the compiler from one formula. SIB is left to decode.h.
  */
 #include "verifier/table.h"
 

@@ -1,5 +1,5 @@
 /*
- * The packed form of one allow-list row, as table.c builds it and decode.c
+ * The packed form of one allow-list row, as table.c builds it and decode.h
  * reads it. A row is a set of grants: all-zero is "refuse". What an encoding
  * (REX and ModRM) asks for is in the same bits, so that the check is
  * asked & ~granted == 0.
