@@ -44,6 +44,7 @@ EQUIVALENT = {
         "no accepted instruction of two bytes starts with 65; one that did would have 0 bytes left and be refused in the next lines",
     ("table.c", "const uint32_t vxv_escape_row = PACK(i, n, RM, n, 0, BASE, o);"): "this row is looked at for mod = 3 alone (group_row)",
     ("vex_table.c", "VEX(map, pp, b, op, 0, v, X, X, form, imm, AVX, o),        \\"): "the row for VEX.L = 1 comes after it and replaces it",
+    ("vex_table.c", "VEX(M1, 66, b, 0xd7, 0, n, GV, X, R, 0, AVX, o),  /* vpmovmskb */"): "likewise",
     ("verify.c", "input->zone_offset % 64 == 0 && input->zone_offset < input->zone_size &&"):
         "if they are equal, the next line asks for size <= 0, and size is 1 at least",
     ("verify.c", "if (left <= LOOK_AHEAD) {"): "LOOK_AHEAD bytes are copied whole, and read from the copy",
