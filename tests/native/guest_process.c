@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -134,6 +135,35 @@ static void executes(const char *self)
     unlink("data");
 }
 
+static void scheduling(void)
+{
+    struct sched_param param = {0};
+    struct timespec interval;
+    cpu_set_t set, got;
+    SHOW("policy", sched_getscheduler(0));
+    SHOW("policy of nobody", sched_getscheduler(-1));
+    SHOW("the same policy", sched_setscheduler(0, SCHED_OTHER, &param));
+    SHOW("no policy", sched_setscheduler(getpid(), 99, &param));
+    param.sched_priority = 5;
+    SHOW("a priority", sched_setparam(0, &param));
+    SHOW("priority of nobody", sched_setparam(-1, &param));
+    param.sched_priority = 100;
+    SHOW("too much of it", sched_setscheduler(0, SCHED_FIFO, &param));
+    for (int policy = -1; policy < 7; policy++)
+        printf("policy %d: %d to %d\n", policy, sched_get_priority_min(policy), sched_get_priority_max(policy));
+    SHOW("interval", sched_rr_get_interval(0, &interval));
+    CPU_ZERO(&set);
+    SHOW("no processor", sched_setaffinity(0, sizeof set, &set));
+    SHOW("processors", sched_getaffinity(0, sizeof set, &set) < 0);
+    SHOW("processors of nobody", sched_getaffinity(-1, sizeof got, &got));
+    for (int i = CPU_SETSIZE - 1, left = CPU_COUNT(&set); i >= 0 && left > 1; i--)
+        if (CPU_ISSET(i, &set))
+            CPU_CLR(i, &set), left--;
+    SHOW("one processor", sched_setaffinity(0, sizeof set, &set));
+    sched_getaffinity(getpid(), sizeof got, &got);
+    printf("%d, the same: %d\n", CPU_COUNT(&got), CPU_EQUAL(&got, &set));
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && !strcmp(argv[1], "executed")) {
@@ -148,5 +178,6 @@ int main(int argc, char **argv)
     struct rusage usage;
     printf("usage %d\n", getrusage(RUSAGE_CHILDREN, &usage));
     SHOW("no children", wait(NULL));
+    scheduling();
     return 0;
 }

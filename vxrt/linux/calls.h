@@ -164,14 +164,14 @@
     CALL(151, munlock, mlock) \
     CALL(152, mlockall, mlock) \
     CALL(153, munlockall, mlock) \
-    NONE(154, sched_setparam) \
+    CALL(154, sched_setparam, sched_setparam) \
     CALL(155, sched_getparam, sched_getparam) \
-    NONE(156, sched_setscheduler) \
+    CALL(156, sched_setscheduler, sched_setscheduler) \
     CALL(157, sched_getscheduler, sched_getscheduler) \
     CALL(158, sched_yield, sched_yield) \
-    CALL(159, sched_get_priority_max, sched_priority) \
-    CALL(160, sched_get_priority_min, sched_priority) \
-    NONE(161, sched_rr_get_interval) \
+    CALL(159, sched_get_priority_max, sched_get_priority_max) \
+    CALL(160, sched_get_priority_min, sched_get_priority_min) \
+    CALL(161, sched_rr_get_interval, sched_rr_get_interval) \
     CALL(162, nanosleep, nanosleep) \
     CALL(163, mremap, mremap) \
     CALL(164, setresuid, setids3) \
@@ -249,7 +249,7 @@
     CALL(238, tkill, tkill) \
     CALL(239, sendfile64, sendfile64) \
     CALL(240, futex, futex) \
-    NONE(241, sched_setaffinity) \
+    CALL(241, sched_setaffinity, sched_setaffinity) \
     CALL(242, sched_getaffinity, sched_getaffinity) \
     CALL(243, set_thread_area, set_thread_area) \
     CALL(244, get_thread_area, get_thread_area) \
@@ -384,8 +384,8 @@
     NONE(375, membarrier) \
     CALL(376, mlock2, mlock) \
     NONE(377, copy_file_range) \
-    NONE(378, preadv2) \
-    NONE(379, pwritev2) \
+    CALL(378, preadv2, preadv2) \
+    CALL(379, pwritev2, pwritev2) \
     NONE(380, pkey_mprotect) \
     NONE(381, pkey_alloc) \
     NONE(382, pkey_free) \
@@ -422,7 +422,7 @@
     NONE(420, semtimedop_time64) \
     CALL(421, rt_sigtimedwait_time64, rt_sigtimedwait_time64) \
     CALL(422, futex_time64, futex_time64) \
-    NONE(423, sched_rr_get_interval_time64) \
+    CALL(423, sched_rr_get_interval_time64, sched_rr_get_interval_time64) \
     NONE(424, pidfd_send_signal) \
     NONE(425, io_uring_setup) \
     NONE(426, io_uring_enter) \

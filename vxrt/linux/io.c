@@ -24,10 +24,13 @@ struct transfer {
     int host;
     bool is_write;
     int64_t offset; /* NO_OFFSET: at the file position */
+    int flags;      /* of preadv2 and pwritev2 */
 };
 
 static ssize_t host_call(const struct transfer *t, const struct iovec *iov, int count)
 {
+    if (t->flags)
+        return t->is_write ? pwritev2(t->host, iov, count, t->offset, t->flags) : preadv2(t->host, iov, count, t->offset, t->flags);
     if (t->offset == NO_OFFSET)
         return t->is_write ? writev(t->host, iov, count) : readv(t->host, iov, count);
     return t->is_write ? pwritev(t->host, iov, count, t->offset)
@@ -149,7 +152,7 @@ static int32_t transfer(struct vxl_proc *p, const struct transfer *t, const stru
 static int32_t one(struct vxl_proc *p, const uint32_t *a, bool is_write, int64_t offset)
 {
     struct abi32_iovec iov = {a[1], a[2]};
-    struct transfer t = {a[0], vxl_host_fd(p, a[0]), is_write, offset};
+    struct transfer t = {a[0], vxl_host_fd(p, a[0]), is_write, offset, 0};
     if (t.host < 0)
         return t.host;
     if ((int32_t)a[2] < 0)
@@ -157,10 +160,10 @@ static int32_t one(struct vxl_proc *p, const uint32_t *a, bool is_write, int64_t
     return transfer(p, &t, &iov, 1);
 }
 
-static int32_t many(struct vxl_proc *p, const uint32_t *a, bool is_write, int64_t offset)
+static int32_t many(struct vxl_proc *p, const uint32_t *a, bool is_write, int64_t offset, uint32_t flags)
 {
     struct abi32_iovec iov[IOV_LIMIT];
-    struct transfer t = {a[0], vxl_host_fd(p, a[0]), is_write, offset};
+    struct transfer t = {a[0], vxl_host_fd(p, a[0]), is_write, offset, (int)flags};
     uint64_t total = 0;
     if (t.host < 0)
         return t.host;
@@ -187,12 +190,12 @@ int32_t vxl_write(struct vxl_proc *p, const uint32_t *a)
 
 int32_t vxl_readv(struct vxl_proc *p, const uint32_t *a)
 {
-    return many(p, a, false, NO_OFFSET);
+    return many(p, a, false, NO_OFFSET, 0);
 }
 
 int32_t vxl_writev(struct vxl_proc *p, const uint32_t *a)
 {
-    return many(p, a, true, NO_OFFSET);
+    return many(p, a, true, NO_OFFSET, 0);
 }
 
 static int64_t offset_of(const uint32_t *a, unsigned low)
@@ -215,13 +218,33 @@ int32_t vxl_pwrite64(struct vxl_proc *p, const uint32_t *a)
 int32_t vxl_preadv(struct vxl_proc *p, const uint32_t *a)
 {
     int64_t offset = offset_of(a, 3);
-    return offset < 0 ? -EINVAL : many(p, a, false, offset);
+    return offset < 0 ? -EINVAL : many(p, a, false, offset, 0);
 }
 
 int32_t vxl_pwritev(struct vxl_proc *p, const uint32_t *a)
 {
     int64_t offset = offset_of(a, 3);
-    return offset < 0 ? -EINVAL : many(p, a, true, offset);
+    return offset < 0 ? -EINVAL : many(p, a, true, offset, 0);
+}
+
+/* How it is done; an offset of -1 is the file position. */
+static int32_t many_so(struct vxl_proc *p, const uint32_t *a, bool is_write)
+{
+    const uint32_t known = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND;
+    int64_t offset = offset_of(a, 3);
+    if (a[5] & ~known)
+        return -EOPNOTSUPP;
+    return offset < NO_OFFSET ? -EINVAL : many(p, a, is_write, offset, a[5]);
+}
+
+int32_t vxl_preadv2(struct vxl_proc *p, const uint32_t *a)
+{
+    return many_so(p, a, false);
+}
+
+int32_t vxl_pwritev2(struct vxl_proc *p, const uint32_t *a)
+{
+    return many_so(p, a, true);
 }
 
 /* ---- seeking --------------------------------------------------------- */

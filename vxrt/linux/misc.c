@@ -2,7 +2,6 @@
  * Identity, limits and other answers that are the same for every guest, so
  * that nothing of the host shows through them.
  */
-#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -13,7 +12,6 @@
 
 #include "vxrt/linux/calls.h"
 #include "vxrt/linux/file.h"
-#include "vxrt/linux/threads.h"
 
 /* ---- the system ------------------------------------------------------ */
 
@@ -82,61 +80,6 @@ int32_t vxl_prctl(struct vxl_proc *p, const uint32_t *a)
 int32_t vxl_xattr(struct vxl_proc *p, const uint32_t *a)
 {
     return -EOPNOTSUPP;
-}
-
-/* ---- scheduling: no priorities, all processors ----------------------- */
-
-int32_t vxl_sched_yield(struct vxl_proc *p, const uint32_t *a)
-{
-    struct vxl_thread *self = p->self;
-    if (p->threads)
-        vxl_thread_leave(p);
-    sched_yield();
-    if (p->threads)
-        vxl_thread_enter(p, self);
-    return 0;
-}
-
-int32_t vxl_sched_getaffinity(struct vxl_proc *p, const uint32_t *a)
-{
-    uint32_t mask = 1;
-    cpu_set_t set;
-    if (a[1] < sizeof mask || a[1] % sizeof mask)
-        return -EINVAL;
-    /* as many as there are for this process, counted from 0 */
-    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    for (int i = 1; i < count && i < 32; i++)
-        mask |= 1u << i;
-    return vxl_put(p, a[2], &mask, sizeof mask) ? (int32_t)sizeof mask : -EFAULT;
-}
-
-int32_t vxl_sched_priority(struct vxl_proc *p, const uint32_t *a)
-{
-    return a[0] <= 5 ? 0 : -EINVAL;
-}
-
-int32_t vxl_sched_getscheduler(struct vxl_proc *p, const uint32_t *a)
-{
-    return 0;
-}
-
-int32_t vxl_sched_getparam(struct vxl_proc *p, const uint32_t *a)
-{
-    uint32_t priority = 0;
-    return vxl_put(p, a[1], &priority, 4) ? 0 : -EFAULT;
-}
-
-int32_t vxl_getpriority(struct vxl_proc *p, const uint32_t *a)
-{
-    return 20; /* the kernel's form of nice 0 */
-}
-
-int32_t vxl_getcpu(struct vxl_proc *p, const uint32_t *a)
-{
-    uint32_t zero = 0;
-    if ((a[0] && !vxl_put(p, a[0], &zero, 4)) || (a[1] && !vxl_put(p, a[1], &zero, 4)))
-        return -EFAULT;
-    return 0;
 }
 
 /* ---- users ----------------------------------------------------------- */

@@ -135,6 +135,8 @@ struct vxl_proc {
     size_t child_count;
     bool is_child;
 
+    uint32_t processors;  /* that it said it wants (sched.c); 0: all */
+
     uint64_t refused[VXL_CALL_LIMIT];
 };
 
