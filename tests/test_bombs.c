@@ -121,9 +121,9 @@ static void test_verifier(void)
 
 /* ---- the translator */
 
-enum guest { OVERLAP, SHORT_BRANCHES, NEAR_BRANCHES, TABLES, TABLES_EVERYWHERE, GUEST_CALLS, RETURNS, STACK, ANYTHING, GUESTS };
+enum guest { OVERLAP, SHORT_BRANCHES, NEAR_BRANCHES, TABLES, TABLES_EVERYWHERE, GUEST_CALLS, RETURNS, STACK, POINTERS, ANYTHING, GUESTS };
 static const char *const guest_names[] = {"an instruction at every byte", "short branches", "near branches", "jump tables",
-                                          "jump tables, each its own", "calls", "returns", "pushes and pops", "random bytes"};
+                                          "jump tables, each its own", "calls", "returns", "pushes and pops", "pointers to tables", "random bytes"};
 
 static void add_near(uint8_t *code, uint32_t at, uint32_t size, uint32_t opcode_bytes)
 {
@@ -149,6 +149,12 @@ static void make_guest(uint8_t *code, uint32_t size, enum guest guest)
             memcpy(code + at + 3, &table, 4);
             at += 7;
             break;
+        case POINTERS: /* mov $table, %eax: the words of each are relative to itself, and all lead into the code */
+            table = TABLE + at / 5 % (size / 4);
+            code[at] = 0xb8;
+            memcpy(code + at + 1, &table, 4);
+            at += 5;
+            break;
         default: return;
         }
     }
@@ -172,7 +178,7 @@ static double translate_seconds(enum guest guest, uint32_t size)
     for (uint32_t i = 0; i < size; i++)
         seeds[i] = BASE + i;
     for (uint32_t i = 0; i < size / 4; i++)
-        words[i] = BASE + random32() % size;
+        words[i] = guest == POINTERS ? BASE - TABLE + random32() % (size / 2) : BASE + random32() % size;
     before = mallinfo2().uordblks + mallinfo2().hblkhd;
     from = now();
     vx_status status = vxt_translate(&input, &output);

@@ -7,6 +7,9 @@
 #include "vxc/translate/discover.h"
 
 #define MAX_TABLE_WORDS 4096
+/* Of all tables together: so many, and so many more for each constant. A file may name overlapping tables without end. */
+#define ALL_TABLE_WORDS (1u << 20)
+#define CONSTANT_WORDS 16
 
 void vxt_note_got(struct vxt_work *work, vx_gaddr value)
 {
@@ -68,9 +71,10 @@ static vx_gaddr read_table(struct vxt_work *work, vx_gaddr table, vx_gaddr base)
     const struct vxt_input *input = work->program->input;
     uint32_t word;
     unsigned i;
-    for (i = 0; i < MAX_TABLE_WORDS && data_word(input, table + 4 * i, &word); i++) {
+    for (i = 0; i < MAX_TABLE_WORDS && work->words_left && data_word(input, table + 4 * i, &word); i++) {
         if (word == 0 || !in_code(input, base + word))
             break;
+        work->words_left--;
         vxt_found_entry(work, base + word);
     }
     return table + 4 * i;
@@ -124,11 +128,13 @@ static int compare_constant(const void *a, const void *b)
 
 void vxt_follow_constants(struct vxt_work *work)
 {
+    work->words_left = ALL_TABLE_WORDS;
     for (unsigned round = 0; round < 8 && work->constant_count && !work->failed; round++) {
         struct vxt_constant *constants = work->constants;
         size_t count = work->constant_count;
         work->constants = NULL;
         work->constant_count = work->constant_capacity = 0;
+        work->words_left += count * CONSTANT_WORDS;
         qsort(constants, count, sizeof *constants, compare_constant);
         for (size_t i = 0; i < count; i++)
             if (i == 0 || compare_constant(&constants[i], &constants[i - 1]))

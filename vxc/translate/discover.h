@@ -32,6 +32,7 @@ struct vxt_work {
     struct vxt_constant *constants; /* seen in instructions, not followed yet */
     size_t constant_count, constant_capacity;
     vx_gaddr scanned_from[VXT_MAX_GOT], scanned_to[VXT_MAX_GOT]; /* the table relative to got[i] read last */
+    uint64_t words_left; /* of jump tables, that may still be read */
     uint8_t pass;
     bool failed; /* memory is out */
 };
