@@ -13,7 +13,7 @@ EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI = range(8)
 REGS = {EAX: 0x278, ECX: 3, EDX: 5, EBX: P1, ESP: ARENA + 3 * PAGE + 0x800, EBP: P1, ESI: P1, EDI: P1}
 FLAGS = 0x202 | 0x8D5
 # What a Linux kernel may show user code, or emulate, or not: policy, not exactness.
-NOT_COMPARED = {"sldt", "str", "sgdt", "sidt", "smsw", "lmsw", "clflush"}
+NOT_COMPARED = {"sldt", "str", "sgdt", "sidt", "smsw", "lmsw"}
 
 SINGLE = [("unmapped", "w-ww", 0x40), ("read-only", "wrww", 0x40), ("no access", "wnww", 0x40)]
 ACROSS = [("second page missing", "w-ww"), ("first page missing", "-www"), ("second page read-only", "wrww"),

@@ -105,8 +105,6 @@ def variants(row):
             kinds += [("mem", "fs", b"\x64"), ("mem", "fs a16", b"\x64\x67"), ("mem", "a16", b"\x67"), ("mem", "es", b"\x26"), ("mem", "ss", b"\x36")]
             if row.klass in ("FNSAVE", "FRSTOR", "FNSTENV", "FLDENV", "FXSAVE", "FXRSTOR") or is_xsave(row): # fault_cases.py has these
                 kinds = [k for k in kinds if "edge" not in k[1] and k[1] != "a16"]
-            if row.name == "clflush": # here a nop, which needs no memory
-                kinds = [k for k in kinds if "edge" not in k[1] and k[1] != "a16"]
             if row.name in LOCKABLE and row.memory_access() == "x":
                 kinds += [("mem", "lock", b"\xF0"), ("mem", "fs lock", b"\x64\xF0")]
     if row.prefix == "NP" and row.map == 0 and row.opcode != 0x90 and row.klass not in ("STRING", "JCC", "JMP", "CALL", "RET", "LOOPE", "LOOPNE") and \

@@ -51,6 +51,7 @@ enum vxt_class {
     VXT_FAR_RET,                        /* cb, ca, cf (iret: .imm2 = 1) */
     VXT_FAR_E,                          /* ff /3, ff /5 */
     VXT_FNSTENV, VXT_FLDENV, VXT_FNSAVE, VXT_FRSTOR, VXT_FXSAVE, VXT_FXRSTOR,
+    VXT_CLFLUSH,
     VXT_FFREEP,                         /* df c0+i: ffree and a pop */
     VXT_GATHER,                         /* a vector of addresses */
     VXT_XSAVE, VXT_XSAVEC, VXT_XSAVEOPT, VXT_XRSTOR,

@@ -207,6 +207,12 @@ static void lower_ffreep(struct vxt_lower *l, const struct vxt_insn *insn)
     emit_bytes(l->chunk, code, sizeof code);
 }
 
+/* The cache is not the guest's to flush; but the byte must be there. */
+static void lower_clflush(struct vxt_lower *l, const struct vxt_insn *insn)
+{
+    emit_mem(l->chunk, OP2(0xb6), R10, vxt_operand(l, insn));
+}
+
 static void lower_lea(struct vxt_lower *l, const struct vxt_insn *insn)
 {
     struct vxt_mem mem = vxt_effective(l, insn);
@@ -315,6 +321,7 @@ void vxt_lower_insn(struct vxt_lower *l, const struct vxt_rec *rec, const struct
     case VXT_MOV_MOFFS: lower_moffs(l, insn); break;
     case VXT_STRING: lower_string(l, insn); break;
     case VXT_XLAT: lower_xlat(l, insn); break;
+    case VXT_CLFLUSH: lower_clflush(l, insn); break;
     case VXT_FFREEP: lower_ffreep(l, insn); break;
     case VXT_LEA: lower_lea(l, insn); break;
     default: break;
