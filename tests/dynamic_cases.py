@@ -206,6 +206,27 @@ for m in json re math struct itertools collections string textwrap float dict se
     python3 -m unittest test.test_$m > log 2>&1; echo "$m: $? $(tail -n 1 log) $(grep '^Ran' log | sed 's/ in .*//') $(grep -E '^(FAIL|ERROR):' log | sort)"
 done; rm -rf log
 """, hide_files=True),
+    case("python processes", r"""
+cat > p.py <<'EOT'
+import multiprocessing as m
+def square(x): return x * x
+def count(lock, value, queue):
+    for i in range(200):
+        with lock: value.value += 1
+    queue.put(m.current_process().name)
+if __name__ == '__main__':
+    with m.Pool(3) as pool: print(sum(pool.map(square, range(1000))))
+    lock, value, queue = m.Lock(), m.Value('i', 0, lock=False), m.Queue()
+    all = [m.Process(target=count, args=(lock, value, queue), name='p%d' % i) for i in range(3)]
+    for one in all: one.start()
+    print(sorted(queue.get() for one in all))
+    for one in all: one.join()
+    print(value.value)
+    manager = m.Manager(); shared = manager.dict(); shared['a'] = 1; print(dict(shared)); manager.shutdown()
+EOT
+TMPDIR=. python3 p.py
+rm -rf p.py __pycache__
+""", options=["--net=loopback", "--dir", "/dev/shm=/dev/shm"]),
     # Which tests fail, not which are skipped: those are others for root, which the native run is. Policy: one session; owners and groups do not change.
     case("python tests of files", r"""
 for m in shutil tempfile pathlib posix; do

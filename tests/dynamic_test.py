@@ -26,7 +26,7 @@ FETCH = os.path.join(HERE, "..", "corpus", "fetch.sh")
 TIMEOUT_SECONDS = 120
 FETCH_SECONDS = 900
 GUEST_DIR = "/tmp/work"
-QUICK = ["dash", "perl", "python", "lua", "luajit", "jq bc", "pictures", "threads", "net"]
+QUICK = ["dash", "perl", "python", "python processes", "lua", "luajit", "jq bc", "pictures", "threads", "net"]
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": GUEST_DIR, "LC_ALL": "C", "TZ": "UTC"}
 
 

@@ -249,6 +249,26 @@ static void test_root(void)
     strcpy(p->cwd, "/data");
 }
 
+/* The time of one call is bounded, however long its links are. */
+static void test_long_links(void)
+{
+    enum { LINKS = 8, ROUNDS = 500 };
+    char text[8 * ROUNDS + 16], name[32];
+    for (int i = 0; i < LINKS; i++) {
+        size_t used = 0;
+        for (int round = 0; round < ROUNDS; round++)
+            used += (size_t)sprintf(text + used, "sub/../");
+        if (i == LINKS - 1)
+            strcpy(text + used, "inside");
+        else
+            sprintf(text + used, "long%d", i + 1);
+        sprintf(name, "data/long%d", i);
+        CU_ASSERT_EQUAL(symlink(text, name), 0);
+    }
+    CU_ASSERT_STRING_EQUAL(open_text("long0"), number(-ELOOP));
+    CU_ASSERT_STRING_EQUAL(open_text("long6"), "inside");
+}
+
 /* Absolute links, and "..", lead from one mount into another: what counts is where they end. */
 static void test_across(void)
 {
@@ -307,6 +327,7 @@ int main(void)
     CU_add_test(suite, "relative to a descriptor", test_dirfd);
     CU_add_test(suite, "root of a tree", test_root);
     CU_add_test(suite, "across mounts", test_across);
+    CU_add_test(suite, "long links", test_long_links);
     CU_basic_set_mode(CU_BRM_VERBOSE);
     CU_basic_run_tests();
     unsigned failures = CU_get_number_of_failures();

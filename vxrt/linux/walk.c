@@ -10,7 +10,8 @@
 
 #include "vxrt/linux/proc.h"
 
-#define LINK_LIMIT 40 /* as the kernel's */
+#define LINK_LIMIT 40   /* as the kernel's */
+#define STEP_LIMIT 4096 /* components in all, those of links included: bounds the time that one call takes */
 
 /* What follows in `path` after the components of `prefix`; NULL: it does not begin with them. */
 static const char *after(const char *path, const char *prefix)
@@ -99,11 +100,13 @@ int vxl_walk(struct vxl_place *place, bool follow_last)
 {
     char path[VXL_PATH_BYTES], name[VXL_PATH_BYTES], target[VXL_PATH_BYTES];
     const char *rest = path;
-    unsigned links = 0;
+    unsigned links = 0, steps = 0;
     strcpy(path, place->asked);
     strcpy(place->guest, "/");
     place->is_link = false;
     while (*(rest += strspn(rest, "/"))) {
+        if (++steps > STEP_LIMIT)
+            return -ELOOP;
         if (enter_mount(place, &rest))
             continue;
         size_t size = strcspn(rest, "/");
