@@ -98,11 +98,11 @@ def without(name, line, start, end, previous):
         return line[:start] + "0ull" + line[end:]
     if line[end:].startswith(","):
         rest = line[:start] + line[end + 1:]
-        return rest if CALL.search(rest.split("/*")[0]) else "\\" if line.endswith("\\") else ""
+        return rest if rest.split("/*")[0].strip() else "\\" if line.endswith("\\") else ""
     if line[:start].rstrip().endswith(","):
         return line[:start].rstrip()[:-1] + line[end:]
-    if previous.rstrip().endswith(", \\"):
-        return "[M1][0][0] = {0}" if name == "VEX" else "[M1][0][0] = 0u"
+    if previous.endswith("\\") and previous.split("/*")[0].rstrip("\\ ").endswith(","):  # an element that has no row
+        return {"VEX": "[M1][0][0][0] = 0u", "ROW_1": "[VXV_VEX_0F71][0][0] = 0u"}.get(name, "[M1][0][0] = 0u")
     return line[:start] + line[end:]
 
 
@@ -145,7 +145,7 @@ def row_mutants(file, line, previous, block):
                 continue  # the same program: group_row() in decode.h does not look at these rows for mod = 3
             if value in GRANTS.get(column, {}) and (column != "pfx" or value != "NP" or arguments[0] == "M0") and \
                     (column != "lock" or "M" in form or name == "ALU"):
-                yield "grant", cell(index, GRANTS[column][value])
+                yield "grant", cell(index, "X" if value == "GV" and file == "vex_table.c" else GRANTS[column][value])
             if value.split(" | ")[-1] in CHANGES.get(column, {}):
                 yield "column", cell(index, value.replace(value.split(" | ")[-1], CHANGES[column][value.split(" | ")[-1]]))
             if column == "bits" and "REL" in value and "STOP" not in value:

@@ -22,10 +22,10 @@
 #define CHUNK 32u
 
 /* Any change of the allow-list or of the prefix rules changes this number: look at why, then write the new one. */
-#define ACCEPTED 1657858u
+#define ACCEPTED 1665202u
 /* Some of it without REX, which takes a moment, and a digest of the instructions, their lengths and CPU features. */
-#define ACCEPTED_PLAIN 57689u
-#define DIGEST_PLAIN 0xea8e8250u
+#define ACCEPTED_PLAIN 58073u
+#define DIGEST_PLAIN 0xc9690910u
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 static uint32_t rex_part = 1, vex_step = 5; /* a third of the work */
@@ -392,6 +392,7 @@ static bool is_telling(const struct trial *t, uint32_t modrm)
 /* All ModRM (and SIB) for one prefix and opcode of `n` bytes. */
 static void all_modrm(struct trial *t, uint32_t n)
 {
+    uint8_t behind = t->bytes[n + 1];
     uint32_t modrm, i;
 
     for (modrm = 0; modrm < 256; modrm++) {
@@ -406,7 +407,7 @@ static void all_modrm(struct trial *t, uint32_t n)
             t->bytes[n + 1] = sibs[i];
             try_one(t);
         }
-        t->bytes[n + 1] = 0xf4;
+        t->bytes[n + 1] = behind;
     }
     t->bytes[n] = 0xf4;
 }
@@ -531,6 +532,15 @@ static void all_vex_opcodes(const uint8_t *prefix, uint32_t n)
         t.opcode = t.bytes[n] = (uint8_t)op;
         all_modrm(&t, n + 1);
         zero_immediates(&t, n + 1);
+    }
+    if (n < 3 || prefix[n - 3] != 0xc4 || (prefix[n - 2] & 31) != 3)
+        return;
+    /* vblendv: the immediate names a register, which f4 would make xmm15. What is behind is read as adc $0x14,%al. */
+    memset(t.bytes + n, 0x14, CHUNK - 4 - n);
+    for (op = 0x4a; op <= 0x4c; op++) {
+        t.opcode = t.bytes[n] = (uint8_t)op;
+        t.bytes[n + 1] = 0x14;
+        all_modrm(&t, n + 1);
     }
 }
 

@@ -85,6 +85,14 @@
         hlt
 
 #: reject V09 at 0
+        .byte 0x65, 0x67, 0xc5, 0x78, 0xae, 0x10        # vldmxcsr with VEX.R, which extends no register
+        hlt
+
+#: reject V09 at 0
+        .byte 0xc4, 0x62, 0x78, 0xf3, 0xc9      # blsr with VEX.R
+        hlt
+
+#: reject V09 at 0
         .byte 0xc5, 0xf0, 0x77                  # vzeroupper, too
         hlt
 
