@@ -1,12 +1,13 @@
 /*
  * Runs a fuzz target without libFuzzer:
- *     fuzz_X [--runs N] [--seed S] FILE|DIRECTORY...
+ *     fuzz_X [--runs N] [--seed S|fresh] FILE|DIRECTORY...
  * first on every file, then on N inputs that are made from them by changing, inserting, removing and splicing bytes. The same
- * seed gives the same inputs. Says which input is at work if the target crashes. Exit status: 0, or the signal's.
+ * seed gives the same inputs; a fresh one, which nobody has chosen, is printed. Says which input is at work if the target crashes. Exit status: 0, or the signal's.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -118,6 +119,18 @@ static void make_input(void)
         change();
 }
 
+static unsigned long seed_of(const char *text)
+{
+    uint32_t seed = 0;
+    if (strcmp(text, "fresh") != 0)
+        return strtoul(text, NULL, 10);
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+        exit(2);
+    printf("again with: --seed %u\n", seed);
+    fflush(stdout);
+    return seed;
+}
+
 int main(int argc, char **argv)
 {
     unsigned long runs = 0;
@@ -126,7 +139,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--runs") == 0 && i + 1 < argc)
             runs = strtoul(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
-            state = strtoul(argv[++i], NULL, 10) * 2 + 1;
+            state = seed_of(argv[++i]) * 2 + 1;
         else
             add(argv[i]);
     }
