@@ -36,7 +36,7 @@ build_one() {
         case $flag in
             @clang) compiler=clang cxx=clang++;;
             @musl) is_musl=1;;
-            @writes-code|-) ;;
+            @writes-code|@avx2|-) ;;
             *) flags="$flags $flag";;
         esac
     done

@@ -7,7 +7,8 @@ BIN-DIR holds vxc and vxrun. CORPUS-DIR is where corpus/fetch.sh and
 corpus/build.sh put packages and programs; both are run first (they do nothing
 if all is there). Each guest must give its native output and exit code from its cache
 with --no-dynamic, and without a cache. Guests that write code are run from
-the cache with translation allowed, and must be refused with --no-dynamic.
+the cache with translation allowed, and must be refused with --no-dynamic. Guests of
+AVX2 code run with --cpu avx2, where the machine has AVX2.
 Debian's static shells then run a script. One line a guest; the last line is
 "N passed, N failed, N skipped". Exit 0 passed, 1 failed, 77 nothing to run.
 """
@@ -58,6 +59,11 @@ def run(command, **options):
     return done.stdout, done.returncode, errors[-1] if errors else ""
 
 
+def has_avx2():
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        return {"avx2", "fma", "bmi2"} <= set(info.read().split())
+
+
 def difference(native, other):
     """None if output and exit code agree, else what is wrong, in a few words."""
     if other[1] != native[1]:
@@ -78,23 +84,27 @@ class Corpus:
         self.counts[verdict] += 1
         print("%-7s %s%s" % (verdict, name, ": " + text if text else ""), flush=True)
 
-    def compile(self, program, name):
+    def compile(self, program, name, cpu):
         cache = os.path.join(self.scratch, name + ".vxc")
-        done = run([self.vxc, "compile", "-o", cache, program])
+        done = run([self.vxc, "compile"] + cpu + ["-o", cache, program])
         return cache, None if done[1] == 0 else "vxc compile: exit %s: %s" % done[1:]
 
-    def guest(self, name, writes_code):
+    def guest(self, name, flags):
         program = os.path.join(self.dir, "bin", name)
         if not os.path.exists(program):
             return self.say("skipped", name, "not built")
-        cache, wrong = self.compile(program, name)
+        writes_code = "@writes-code" in flags
+        cpu = ["--cpu", "avx2"] if "@avx2" in flags else []
+        if cpu and not has_avx2():
+            return self.say("skipped", name, "no AVX2 here")
+        cache, wrong = self.compile(program, name, cpu)
         if wrong:
             return self.say("failed", name, wrong)
         native = run([program])
         if native[1] != 0:
             return self.say("failed", name, "native: exit %s: %s" % native[1:])
         plain = run([self.vxrun, "--no-dynamic", cache])
-        ways = [("no cache", run([self.vxrun, "--no-cache", program]))]
+        ways = [("no cache", run([self.vxrun, "--no-cache"] + cpu + [program]))]
         if writes_code:
             ways.append(("cached", run([self.vxrun, cache])))
             if plain[1] != EXIT_VXRUN:
@@ -175,7 +185,7 @@ def main(arguments):
         corpus = Corpus(os.path.abspath(bin_dir), os.path.abspath(corpus_dir), scratch)
         for row in rows:
             if not names or row[0] in names:
-                corpus.guest(row[0], "@writes-code" in row[3].split(","))
+                corpus.guest(row[0], row[3].split(","))
         shells = {"busybox": ("bin/busybox", ["sh", "-c"]), "bash": ("bin/bash-static", ["-c"])}
         for name, (program, shell) in shells.items():
             if not names or name in names:

@@ -59,10 +59,16 @@ def parse():
 
 
 def table():
-    """Pairs of name and count of the guests that are benchmarks."""
+    """Name, count and options of the guests that are benchmarks, for vxc compile and vxrun."""
     with open(os.path.join(CORPUS, "guests", "guests.txt"), encoding="ascii") as lines:
         rows = [line.split() for line in lines if line.strip() and line[0] != "#"]
-    return [(row[0], int(row[4])) for row in rows if row[4] != "-"]
+    return [(row[0], int(row[4]), ["--cpu", "avx2"] if "@avx2" in row[3].split(",") else [])
+            for row in rows if row[4] != "-"]
+
+
+def has_avx2():
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        return {"avx2", "fma", "bmi2"} <= set(info.read().split())
 
 
 def measure(command, cpu):
@@ -86,16 +92,16 @@ def seconds(run):
 class Guest:
     """One program in its three ways, and what was measured."""
 
-    def __init__(self, name, program, arguments, tools, scratch, level=6):
+    def __init__(self, name, program, arguments, tools, scratch, level=6, cpu=()):
         vxc, vxrun = tools
         self.name, self.arguments = name, arguments
         cache = os.path.join(scratch, name + ".vxc")
         start = time.monotonic()
-        subprocess.run([vxc, "compile", "-j1", "--level", str(level), "-o", cache, program], check=True)
+        subprocess.run([vxc, "compile", *cpu, "-j1", "--level", str(level), "-o", cache, program], check=True)
         self.compile_seconds = time.monotonic() - start
         info = subprocess.run([vxc, "info", "--json", cache], check=True, capture_output=True).stdout
         self.info = json.loads(info)
-        self.commands = {"native": [program], "cached": [vxrun, "--no-dynamic", cache], "uncached": [vxrun, "--no-cache", program]}
+        self.commands = {"native": [program], "cached": [vxrun, "--no-dynamic", cache], "uncached": [vxrun, "--no-cache", *cpu, program]}
         self.runs = {way: [] for way in WAYS}
 
     def round(self, cpu):
@@ -171,15 +177,19 @@ def run_all(guests, rounds, cpu):
 def prepare(options, scratch, tools):
     """The wanted guests; and those that only start, from a compressed and a stored cache."""
     guests = []
-    for name, count in table():
+    avx2 = has_avx2()
+    for name, count, cpu in table():
         program = os.path.join(options.corpus, "bin", name)
         if options.guests and name not in options.guests:
             continue
         if not os.path.exists(program):
             print(f"{name}: not built, left out", file=sys.stderr)
             continue
+        if cpu and not avx2:
+            print(f"{name}: no AVX2 here, left out", file=sys.stderr)
+            continue
         arguments = [str(max(1, round(count * options.scale)))]
-        guests.append(Guest(name, program, arguments, tools, scratch))
+        guests.append(Guest(name, program, arguments, tools, scratch, cpu=cpu))
     program = os.path.join(scratch, "hello")
     subprocess.run(["gcc", "-m32", "-O2", "-static", "-x", "c", "-", "-o", program], input=HELLO, check=True)
     starts = [Guest("static hello", program, [], tools, scratch),
@@ -195,7 +205,7 @@ def machine():
 
 def main():
     parser, options = parse()
-    names = [name for name, _ in table()]
+    names = [name for name, _, _ in table()]
     if options.list:
         print("\n".join(names))
         return 0
