@@ -83,7 +83,7 @@ static inline struct hostile_base hostile_base_of(const uint8_t *code, size_t co
     base.elf = hostile_elf(code, code_size, is_dyn, &base.elf_size);
     if (vxe_open(base.elf, base.elf_size, &elf, &error) != VX_OK)
         abort();
-    struct vxt_input input = { .spans = spans, .data = data, .chunk_guest_bytes = 256, .threads = 1, .follow_calls = true,
+    struct vxt_input input = { .spans = spans, .data = data, .chunk_guest_bytes = 256, .threads = 1,
                                .position_independent = is_dyn, .cpu = cpu };
     for (size_t i = 0; i < elf.segment_count; i++) {
         struct vxt_span span = { elf.segments[i].addr, elf.segments[i].file_size, base.elf + elf.segments[i].file_offset };

@@ -168,7 +168,7 @@ static double translate_seconds(enum guest guest, uint32_t size)
     vx_gaddr *seeds = malloc(size * sizeof *seeds);
     struct vxt_span span = {BASE, size, code}, data[2] = {{BASE, size, code}, {TABLE, size, (const uint8_t *)words}};
     struct vxt_input input = {.spans = &span, .span_count = 1, .data = data, .data_count = 2, .seeds = seeds, .seed_count = size,
-                              .threads = 1, .chunk_guest_bytes = 4096, .follow_calls = true};
+                              .threads = 1, .chunk_guest_bytes = 4096};
     struct vxt_output output;
     size_t before, after;
     double from, took;

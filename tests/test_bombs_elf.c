@@ -217,7 +217,7 @@ static double cache_seconds(uint32_t size, size_t *chunks)
     vx_gaddr *seeds = malloc(size * sizeof *seeds);
     struct vxt_span span = { BASE, size, code };
     struct vxt_input input = { .spans = &span, .span_count = 1, .data = &span, .data_count = 1, .seeds = seeds, .seed_count = size,
-                               .threads = 1, .chunk_guest_bytes = 4, .follow_calls = true };
+                               .threads = 1, .chunk_guest_bytes = 4 };
     struct vxt_output output;
     struct vx_error error;
     char path[] = "/tmp/vx-bomb-XXXXXX";

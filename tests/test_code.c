@@ -42,7 +42,7 @@ static int make_cache(const uint8_t *code, const uint8_t *end)
     vx_gaddr seed = BASE;
     struct vxt_span span = {BASE, (uint32_t)(end - code), code};
     struct vxt_input input = {.spans = &span, .span_count = 1, .seeds = &seed, .seed_count = 1, .threads = 1,
-                              .position_independent = true, .follow_calls = true, .cpu = code_cpu};
+                              .position_independent = true, .cpu = code_cpu};
     struct vxt_output output;
     struct vx_error error;
     CU_ASSERT_EQUAL_FATAL(vxt_translate(&input, &output), VX_OK);

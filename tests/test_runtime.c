@@ -73,7 +73,7 @@ static void make_cache(struct program *program, bool spoil)
     struct vxt_span span = { TEXT, TEXT_BYTES, program->elf + 0x1000 };
     vx_gaddr seeds[] = { TEXT, TEXT + 0x800, TEXT + LOOP, TEXT + FAULT, TEXT + PATCH };
     struct vxt_input input = { .spans = &span, .span_count = 1, .seeds = seeds, .seed_count = 5,
-                               .chunk_guest_bytes = 8, .threads = 1, .follow_calls = true };
+                               .chunk_guest_bytes = 8, .threads = 1 };
     struct vxt_output output;
     struct vx_error error;
     CU_ASSERT_EQUAL_FATAL(vxt_translate(&input, &output), VX_OK);

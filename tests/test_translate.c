@@ -85,7 +85,7 @@ static struct vxt_output translate(const uint8_t *bytes, uint32_t size, const vx
     struct vxt_span span = { BASE, size, bytes };
     struct vxt_input input = { .spans = &span, .span_count = 1, .data = sweep ? &span : NULL, .data_count = sweep,
                                .seeds = seeds, .seed_count = count, .chunk_guest_bytes = chunk_bytes,
-                               .threads = threads, .follow_calls = true };
+                               .threads = threads };
     struct vxt_output output;
     CU_ASSERT_EQUAL_FATAL(vxt_translate(&input, &output), VX_OK);
     return output;
@@ -218,6 +218,36 @@ static void overlapping_code(void)
     vxt_output_free(&output);
 }
 
+static bool is_known(void *context, vx_gaddr addr)
+{
+    return true;
+}
+
+/* A call into the middle of a run, whose target need not be discovered: it is here all the same, and gets a label. */
+static void call_into_a_run(void)
+{
+    /* 0: nop; 1: inc %eax; 2: call 1; 7: ret */
+    static const uint8_t code[] = { 0x90, 0x40, 0xe8, 0xfa, 0xff, 0xff, 0xff, 0xc3 };
+    struct vxt_span span = { BASE, sizeof code, code };
+    vx_gaddr seed = BASE;
+    struct vxt_input input = { .spans = &span, .span_count = 1, .seeds = &seed, .seed_count = 1, .threads = 1, .is_known = is_known };
+    struct vxt_output output;
+    CU_ASSERT_EQUAL_FATAL(vxt_translate(&input, &output), VX_OK);
+    uint32_t inner = 0;
+    for (size_t i = 0; i < output.entry_count; i++)
+        inner = output.entries[i].guest == BASE + 1 ? output.entries[i].host : inner;
+    CU_ASSERT_NOT_EQUAL(inner, 0);
+    bool is_called = false;
+    for (uint32_t at = inner; at + 5 <= output.code_size && !is_called; at++) {
+        int32_t d;
+        memcpy(&d, output.code + at + 1, sizeof d);
+        is_called = output.code[at] == 0xe8 && at + 5 + (uint32_t)d == inner;
+    }
+    CU_ASSERT_TRUE(is_called);
+    CU_ASSERT_TRUE(verifies(&output));
+    vxt_output_free(&output);
+}
+
 /* jmp *table(,%eax,4)-like tables: GOT-relative and table-relative entries lead to code */
 static void jump_tables_are_followed(void)
 {
@@ -235,7 +265,7 @@ static void jump_tables_are_followed(void)
     struct vxt_span data[2] = { span, { table_addr, sizeof table, table } };
     vx_gaddr seed = BASE;
     struct vxt_input input = { .spans = &span, .span_count = 1, .data = data, .data_count = 2, .seeds = &seed,
-                               .seed_count = 1, .threads = 1, .follow_calls = true };
+                               .seed_count = 1, .threads = 1 };
     struct vxt_output output;
     CU_ASSERT_EQUAL_FATAL(vxt_translate(&input, &output), VX_OK);
     bool found = false;
@@ -269,6 +299,7 @@ int main(void)
     CU_add_test(suite, "ESP updates merge", esp_updates_merge);
     CU_add_test(suite, "a continuation keeps live flags", continuation_keeps_live_flags);
     CU_add_test(suite, "overlapping code", overlapping_code);
+    CU_add_test(suite, "call into a run", call_into_a_run);
     CU_add_test(suite, "jump tables are followed", jump_tables_are_followed);
     CU_add_test(suite, "pages are reported", pages_are_reported);
     CU_basic_set_mode(CU_BRM_VERBOSE);

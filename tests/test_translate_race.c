@@ -51,7 +51,7 @@ static void test_changing(void)
     clock_gettime(CLOCK_MONOTONIC, &begin);
     do {
         struct vxt_input input = {.spans = &span, .span_count = 1, .seeds = seeds, .seed_count = runs % SEEDS + 1,
-                                  .max_insns = runs % 3 ? 500 : 0, .threads = 1, .follow_calls = runs % 2,
+                                  .max_insns = runs % 3 ? 500 : 0, .threads = 1,
                                   .chunk_guest_bytes = runs % 5 ? 0 : 512};
         struct vxt_output output;
         if (vxt_translate(&input, &output) == VX_OK) {

@@ -147,7 +147,7 @@ static vx_status translate_unit(struct vx_box *box, const vx_gaddr *seeds, size_
         vxi_stop_others(box);
     for (; status == VX_ERR_TOO_LARGE && insns > 0; insns /= 8) {
         struct vxt_input input = { .spans = box->spans, .span_count = box->span_count, .seeds = seeds,
-                                   .seed_count = count, .max_insns = insns, .threads = 1, .follow_calls = true,
+                                   .seed_count = count, .max_insns = insns, .threads = 1,
                                    .cpu = box->cpu,
                                    .is_known = has_entry, .known_context = box };
         struct vxt_output output;

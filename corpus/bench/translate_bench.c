@@ -37,7 +37,7 @@ static bool once(const struct vxe_elf *elf, unsigned threads, double *seconds, u
 {
     struct vxt_span code[VXE_MAX_SEGMENTS], data[VXE_MAX_SEGMENTS];
     struct vxt_input input = { .spans = code, .data = data, .chunk_guest_bytes = CHUNK_GUEST_BYTES,
-                               .threads = threads, .follow_calls = true, .position_independent = elf->is_dyn };
+                               .threads = threads, .position_independent = elf->is_dyn };
     struct vxt_output output;
     vx_gaddr *seeds = NULL;
     double start = now();

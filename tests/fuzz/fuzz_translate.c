@@ -29,8 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct vxt_input input = { .spans = &span, .span_count = 1, .data = &span, .data_count = options & 1,
                                .seeds = seeds, .seed_count = seed_count, .threads = 1,
                                .chunk_guest_bytes = options & 2 ? 256 : 0, .max_insns = options & 4 ? 50 : 0,
-                               .single = options & 8, .position_independent = options & 16,
-                               .follow_calls = options & 32 };
+                               .single = options & 8, .position_independent = options & 16 };
     struct vxt_output output;
     if (vxt_translate(&input, &output) == VX_OK) {
         uint64_t *entries = calloc(output.code_size / 64 + 1, sizeof *entries);

@@ -159,7 +159,7 @@ int translate_guest(const char *path, const struct file *guest, const struct tra
     struct vx_error error = { 0 };
     struct vxt_span code[VXE_MAX_SEGMENTS], data[VXE_MAX_SEGMENTS];
     struct vxt_input input = { .spans = code, .data = data, .chunk_guest_bytes = CHUNK_GUEST_BYTES,
-                               .threads = options->threads, .follow_calls = true, .cpu = options->cpu };
+                               .threads = options->threads, .cpu = options->cpu };
     vx_gaddr *seeds = NULL;
     int exit_code = EXIT_GOOD;
     *result = (struct translation){ .cpu = options->cpu };

@@ -294,6 +294,10 @@ vx_status vxt_chunk_make(const struct vxt_program *program, struct vxt_chunk *ch
             continue;
         if (branch->kind == BRANCH_GUEST)
             branch->target = host_of[branch->target];
+        if (branch->target == VXT_NO_HOST) {
+            free(saved);
+            return VX_ERR_TRANSLATE;
+        }
         branch->target_before = (uint32_t)branches_before(chunk, branch->target);
     }
     choose_short(chunk, saved);

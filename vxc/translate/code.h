@@ -63,6 +63,8 @@ struct vxt_program {
 };
 
 #define VXT_NO_INDEX UINT32_MAX
+/* Of an instruction without a label. A branch to one is a mistake of the translator's: VX_ERR_TRANSLATE, not a jump elsewhere. */
+#define VXT_NO_HOST UINT32_MAX
 
 /* Index of the instruction that starts at addr, or VXT_NO_INDEX. Not for concurrent discovery; read-only after. */
 uint32_t vxt_find(const struct vxt_program *program, vx_gaddr addr);

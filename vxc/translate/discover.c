@@ -120,7 +120,8 @@ static void callee(struct vxt_work *work, vx_gaddr addr)
 {
     const struct vxt_input *input = work->program->input;
     uint32_t available;
-    if (!input->is_known || !input->is_known(input->known_context, addr) || !vxt_bytes(input, addr, &available)) {
+    bool is_wanted = !input->is_known || !input->is_known(input->known_context, addr);
+    if (is_wanted || !vxt_bytes(input, addr, &available)) {
         vxt_found_entry(work, addr);
         return;
     }
@@ -206,8 +207,7 @@ static void walk(struct vxt_work *work, vx_gaddr addr)
                     vxt_found_entry(work, insn.target);
                 break;
             }
-            if (input->follow_calls)
-                callee(work, insn.target);
+            callee(work, insn.target);
             vxt_found_entry(work, next);
             break;
         case FLOW_CALL_IND: case FLOW_EVENT:

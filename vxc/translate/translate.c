@@ -141,6 +141,15 @@ static bool place(struct job *job, uint32_t zone_base, uint32_t *end)
     return true;
 }
 
+static bool has_far_labels(const struct job *job)
+{
+    for (size_t i = 0; i < job->chunk_count; i++)
+        for (size_t b = 0; b < job->chunks[i].branch_count; b++)
+            if (job->chunks[i].branches[b].kind == BRANCH_FAR && job->host_of[job->chunks[i].branches[b].target] == VXT_NO_HOST)
+                return false;
+    return true;
+}
+
 static void join(struct job *job, struct vxt_chunk *chunk)
 {
     for (size_t b = 0; b < chunk->branch_count; b++) {
@@ -250,9 +259,12 @@ vx_status vxt_translate(const struct vxt_input *input, struct vxt_output *output
         status = VX_ERR_MEMORY;
         goto done;
     }
+    memset(job.host_of, 0xff, (program.count + 1) * sizeof *job.host_of); /* VXT_NO_HOST */
     run_job(&job, input->threads ? input->threads : 1);
     status = (vx_status)atomic_load(&job.status);
     uint32_t zone_end = 0;
+    if (status == VX_OK && !has_far_labels(&job))
+        status = VX_ERR_TRANSLATE;
     if (status == VX_OK && !place(&job, input->zone_base, &zone_end))
         status = VX_ERR_TOO_LARGE;
     mark_far_targets(&job, &program);

@@ -34,8 +34,7 @@ struct vxt_input {
     uint32_t cpu;          /* the guest's virtual CPU, VX_CPU_*; 0 = VX_CPU_DEFAULT */
     bool single;           /* translate only the instruction at seeds[0], ending in VX_EVENT_STEP */
     bool position_independent; /* no absolute addresses in code */
-    bool follow_calls;     /* discover call targets too, */
-    bool (*is_known)(void *context, vx_gaddr addr); /* but not those that are translated already; NULL: none is */
+    bool (*is_known)(void *context, vx_gaddr addr); /* call targets that are translated already are not discovered; NULL: none is */
     void *known_context;
     uint32_t zone_base;    /* zone offset of the first chunk; page-aligned */
 };
