@@ -43,8 +43,9 @@ if [ "${1-}" != --quick ]; then
     # Of the runtime's C code; it knows nothing of the assembly and of translated code. box_signals has handlers of its own, for
     # signals that it keeps back; translate_race is one.
     cmake --preset tsan -G Ninja >/dev/null
-    cmake --build --preset tsan -j "$jobs" --target plugins test_soak test_limits test_buffer test_snapshot_plugin test_call test_threads
-    check run_tests tsan -R '^(soak|limits|buffer|snapshot_plugin|call|threads)$'
+    cmake --build --preset tsan -j "$jobs" --target plugins test_soak test_limits test_buffer test_snapshot_plugin test_call test_threads \
+        test_runtime test_stream
+    check run_tests tsan -R '^(soak|limits|buffer|snapshot_plugin|call|threads|runtime|stream)$'
 fi
 build release
 [ $status = 0 ] || echo "== a test of another build FAILED, see above" >&2
