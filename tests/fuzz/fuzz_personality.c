@@ -6,18 +6,12 @@
  * Input: a byte of choices, a byte for the number of calls, the calls (which of the table, then six arguments), and bytes for the
  * guest's data. Sockets, and processes of the guest, are not granted.
  */
-#include <dirent.h>
 #include <elf.h>
-#include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/time.h>
-#include <unistd.h>
 
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/sandbox.h"
 #include "vxrt/linux/calls.h"
 
 #define CODE 0x08049000u
@@ -51,58 +45,10 @@ static const uint32_t special[] = {
     CODE, CODE + 0x1000, 0xfffe0000, 0x00010000, 0x40000000, 0xbfffffff, 0x0804bff0, 0x20000, 0x22, 0x32, 0x3d0f00 /* clone */, 0x11,
     0x102, 0x8000, 0x241, 0x442, 0x10000, 0x80800, 0x400, 0x1ff, 0xdead, 0x1001, 0x2000 };
 
-static char top[] = "/tmp/vx-fuzz-XXXXXX";
-static char inside[64], outside[64];
 static struct vx_image *image;
-static int guest_dir = -1, null_fd = -1, saved[3];
+static int null_fd = -1, saved[3];
 static uint64_t canary[CANARY_WORDS], *heap_canary;
 static unsigned long runs;
-
-/* ---- the world around it ---- */
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
-{
-    if (where->level > 0)
-        remove(path);
-    return 0;
-}
-
-static int open_one(const char *path, const struct stat *st, int kind, struct FTW *where)
-{
-    if (kind == FTW_DNR)
-        chmod(path, 0700);
-    return 0;
-}
-
-static void empty_inside(void)
-{
-    nftw(inside, open_one, 16, FTW_PHYS);
-    nftw(inside, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static void remove_all(void)
-{
-    char command[sizeof top + 16];
-    snprintf(command, sizeof command, "rm -rf %s", top);
-    if (system(command) != 0)
-        perror(top);
-}
-
-static unsigned entries(const char *path)
-{
-    unsigned n = 0;
-    DIR *dir = opendir(path);
-    while (dir && readdir(dir))
-        n++;
-    if (dir)
-        closedir(dir);
-    return n;
-}
-
-static unsigned descriptors(void)
-{
-    return entries("/proc/self/fd");
-}
 
 static void make_image(void)
 {
@@ -129,23 +75,14 @@ static void start(void)
 {
     /* What a guest's timers send when it is gone, and a file that would be too large. */
     static const int quiet[] = { SIGVTALRM, SIGPROF, SIGXFSZ, SIGPIPE, SIGUSR1, SIGUSR2, SIGCHLD, SIGIO };
-    char path[96];
     for (size_t i = 0; i < sizeof quiet / sizeof *quiet; i++)
         signal(quiet[i], ignore);
     for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
         signal(number, ignore);
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 1 << 20, 1 << 20 });
-    PROMISE(mkdtemp(top));
-    atexit(remove_all);
-    snprintf(inside, sizeof inside, "%s/inside", top);
-    snprintf(outside, sizeof outside, "%s/outside", top);
-    PROMISE(mkdir(inside, 0700) == 0 && mkdir(outside, 0700) == 0);
-    snprintf(path, sizeof path, "%s/secret", outside);
-    int secret = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    PROMISE(secret >= 0 && write(secret, "secret", 6) == 6 && close(secret) == 0);
-    guest_dir = open(inside, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    sandbox_start();
     null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    PROMISE(guest_dir >= 0 && null_fd >= 0);
+    PROMISE(null_fd >= 0);
     for (int i = 0; i < 3; i++)
         saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 10);
     heap_canary = malloc(sizeof canary);
@@ -155,22 +92,11 @@ static void start(void)
     make_image();
 }
 
-/* What is outside is as it was. */
 static void check_world(void)
 {
-    char path[96], text[16] = "";
-    struct stat st;
     for (size_t i = 0; i < CANARY_WORDS; i++)
         PROMISE(canary[i] == CANARY && heap_canary[i] == CANARY);
-    if (runs % CHECK_EVERY)
-        return;
-    PROMISE(entries(top) == 4 && entries(outside) == 3);
-    PROMISE(stat(outside, &st) == 0 && (st.st_mode & 07777) == 0700);
-    snprintf(path, sizeof path, "%s/secret", outside);
-    int secret = open(path, O_RDONLY | O_CLOEXEC);
-    PROMISE(secret >= 0 && read(secret, text, sizeof text) == 6 && strcmp(text, "secret") == 0);
-    PROMISE(fstat(secret, &st) == 0 && (st.st_mode & 07777) == 0600 && st.st_nlink == 1);
-    close(secret);
+    sandbox_check();
 }
 
 /* ---- a guest ---- */
@@ -201,7 +127,7 @@ static void make_data(uint8_t *bytes, const uint8_t *rest, size_t size)
     const uint32_t times[] = { 0, 100000, 0, 200000, 1, 0, 0, 0 };
     memcpy(bytes + 64 * 24, vectors, sizeof vectors);
     memcpy(bytes + 64 * 25, times, sizeof times);
-    memcpy(bytes + 64 * 26, outside, sizeof outside);
+    snprintf((char *)bytes + 64 * 26, 2 * 64, "%s/outside", sandbox.root);
     memcpy(bytes + 64 * 32, rest, size < DATA_BYTES - 64 * 32 ? size : DATA_BYTES - 64 * 32);
 }
 
@@ -247,15 +173,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         start();
     const int nowhere[3] = { null_fd, null_fd, null_fd };
     uint32_t choices = take(&data, &size, 1);
-    const struct vxl_grant grant = { .guest_path = "/", .host_fd = guest_dir, .is_read_only = choices & 1 };
+    const struct vxl_grant grant = { .guest_path = "/", .host_fd = sandbox.inside, .is_read_only = choices & 1 };
     const struct vxl_config config = {
         .image = image, .program = "guest", .program_fd = -1, .argv = arguments, .envp = environment, .grants = &grant, .grant_count = 1,
         .box = { .size = sizeof config.box, .max_memory = 64u << 20 }, .time_limit_ns = TIME_LIMIT_NS };
     struct vxl_outcome outcome;
     struct vx_error error;
     struct vxl_proc *proc;
-    PROMISE(symlinkat("../outside", guest_dir, "l") == 0 && mkdirat(guest_dir, "d", 0700) == 0);
-    unsigned before = runs % CHECK_EVERY == 0 ? descriptors() : 0;
+    sandbox_empty(sandbox.top, "inside");
+    PROMISE(symlinkat("../outside", sandbox.inside, "l") == 0 && mkdirat(sandbox.inside, "d", 0700) == 0);
+    unsigned before = runs % CHECK_EVERY == 0 ? sandbox_open_count() : 0;
     streams(nowhere);
     vx_status status = vxl_new(&config, &proc, &error);
     streams(saved);
@@ -267,8 +194,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     vxl_free(proc);
     stop_timers();
     umask(022);
-    PROMISE(!before || descriptors() == before);
-    empty_inside();
+    PROMISE(!before || sandbox_open_count() == before);
     check_world();
     runs++;
     return 0;

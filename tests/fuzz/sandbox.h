@@ -1,5 +1,5 @@
 /*
- * The host of fuzz_calls: a directory tree in memory with two granted directories and something outside of them,
+ * The host of fuzz_calls and fuzz_personality: a directory tree in memory with two granted directories and something outside of them,
  * made anew for each input, and the looks at it that tell whether a guest got where it must not.
  *     inside/  granted for reading and writing       fixed/  granted for reading
  *     outside/secret  reached by links from inside, and by nothing that is allowed
@@ -83,7 +83,7 @@ static void sandbox_start(void)
 }
 
 /* What the guest finds. prog: its own program. */
-static void sandbox_fill(const void *prog, size_t prog_bytes)
+static inline void sandbox_fill(const void *prog, size_t prog_bytes)
 {
     static const char *const links[][2] = {
         { "file", "inside/link" }, { "../outside/secret", "inside/out" }, { "/etc/passwd", "inside/absolute" },
@@ -115,7 +115,7 @@ static void sandbox_check(void)
 }
 
 /* May a guest have this host descriptor? By the name that the kernel gives it. */
-static int sandbox_may_have(int fd)
+static inline int sandbox_may_have(int fd)
 {
     static const char *const others[] = { "pipe:[", "socket:[", "anon_inode:[", "/dev/null", "/dev/zero", "/dev/full",
                                           "/dev/random", "/dev/urandom" };

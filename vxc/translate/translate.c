@@ -141,15 +141,6 @@ static bool place(struct job *job, uint32_t zone_base, uint32_t *end)
     return true;
 }
 
-static bool has_far_labels(const struct job *job)
-{
-    for (size_t i = 0; i < job->chunk_count; i++)
-        for (size_t b = 0; b < job->chunks[i].branch_count; b++)
-            if (job->chunks[i].branches[b].kind == BRANCH_FAR && job->host_of[job->chunks[i].branches[b].target] == VXT_NO_HOST)
-                return false;
-    return true;
-}
-
 static void join(struct job *job, struct vxt_chunk *chunk)
 {
     for (size_t b = 0; b < chunk->branch_count; b++) {
@@ -166,13 +157,19 @@ static void join(struct job *job, struct vxt_chunk *chunk)
     }
 }
 
-/* Where other chunks branch to is an entry: the verifier insists. */
-static void mark_far_targets(struct job *job, struct vxt_program *program)
+/* Where other chunks branch to is an entry: the verifier insists. False: a branch has no label to go to. */
+static bool mark_far_targets(struct job *job, struct vxt_program *program)
 {
     for (size_t i = 0; i < job->chunk_count; i++)
-        for (size_t b = 0; b < job->chunks[i].branch_count; b++)
-            if (job->chunks[i].branches[b].kind == BRANCH_FAR)
-                program->recs[job->chunks[i].branches[b].target].mark |= MARK_ENTRY;
+        for (size_t b = 0; b < job->chunks[i].branch_count; b++) {
+            const struct vxt_branch *branch = &job->chunks[i].branches[b];
+            if (branch->kind != BRANCH_FAR)
+                continue;
+            if (job->host_of[branch->target] == VXT_NO_HOST)
+                return false;
+            program->recs[branch->target].mark |= MARK_ENTRY;
+        }
+    return true;
 }
 
 static vx_status collect(struct job *job, uint32_t zone_base, uint32_t zone_end, struct vxt_output *out)
@@ -263,11 +260,10 @@ vx_status vxt_translate(const struct vxt_input *input, struct vxt_output *output
     run_job(&job, input->threads ? input->threads : 1);
     status = (vx_status)atomic_load(&job.status);
     uint32_t zone_end = 0;
-    if (status == VX_OK && !has_far_labels(&job))
+    if (status == VX_OK && !mark_far_targets(&job, &program))
         status = VX_ERR_TRANSLATE;
     if (status == VX_OK && !place(&job, input->zone_base, &zone_end))
         status = VX_ERR_TOO_LARGE;
-    mark_far_targets(&job, &program);
     if (status == VX_OK)
         status = collect(&job, input->zone_base, zone_end, output);
     if (status == VX_OK)

@@ -15,8 +15,8 @@
 #include "format/cache.h"
 #include "format/sandbox.h"
 #include "vxrt/cpu.h"
+#include "vxrt/linux/proc.h"
 
-#define GUEST_PATH_LIMIT 4096
 #define LONGEST_LIMIT_SECONDS 1e9
 
 static const char help_text[] =
@@ -97,32 +97,25 @@ static bool parse_seconds(const char *text, uint64_t *nanoseconds)
     return true;
 }
 
-/* An absolute path without ".", ".." and repeated slashes; allocated. */
-static char *normal_path(const char *path)
+static bool has_dots(const char *path)
 {
-    char *out = malloc(strlen(path) + 2);
-    size_t used = 0;
-    if (!out || path[0] != '/' || strlen(path) >= GUEST_PATH_LIMIT)
-        goto bad;
     while (*path) {
         size_t length = strcspn(path, "/");
         if ((length == 1 && path[0] == '.') || (length == 2 && !strncmp(path, "..", 2)))
-            goto bad;
-        if (length) {
-            out[used++] = '/';
-            memcpy(out + used, path, length);
-            used += length;
-        }
+            return true;
         path += length;
         path += *path == '/';
     }
-    if (!used)
-        out[used++] = '/';
-    out[used] = 0;
-    return out;
-bad:
-    free(out);
-    return NULL;
+    return false;
+}
+
+/* An absolute path without ".", ".." and repeated slashes; allocated. */
+static char *normal_path(const char *path)
+{
+    char out[VXL_PATH_BYTES];
+    if (path[0] != '/' || strlen(path) >= sizeof out || has_dots(path) || !vxl_join("/", path, out))
+        return NULL;
+    return strdup(out);
 }
 
 static int add_grant(struct vxl_options *options, const char *text)
