@@ -21,7 +21,7 @@ static struct {
     char root[64];
     int top, inside, fixed, descriptors; /* directories; descriptors: /proc/self/fd */
     uint8_t secret_inverted[SECRET_BYTES]; /* libFuzzer puts into its inputs what it sees compared */
-    struct stat secret_is, fixed_is, fixed_file_is, outside_is;
+    struct stat top_is, secret_is, fixed_is, fixed_file_is, outside_is;
 } sandbox;
 
 static void sandbox_write(const char *name, const void *bytes, size_t size, mode_t mode)
@@ -78,7 +78,7 @@ static void sandbox_start(void)
     PROMISE(sandbox.top >= 0 && sandbox.inside >= 0 && sandbox.fixed >= 0 && sandbox.descriptors >= 0);
     sandbox_write("outside/secret", secret, SECRET_BYTES, 0644);
     sandbox_write("fixed/file", "fixed", 5, 0644);
-    PROMISE(!fstatat(sandbox.top, "outside/secret", &sandbox.secret_is, 0) && !fstatat(sandbox.top, "outside", &sandbox.outside_is, 0) &&
+    PROMISE(!fstatat(sandbox.top, ".", &sandbox.top_is, 0) && !fstatat(sandbox.top, "outside/secret", &sandbox.secret_is, 0) && !fstatat(sandbox.top, "outside", &sandbox.outside_is, 0) &&
             !fstatat(sandbox.top, "fixed", &sandbox.fixed_is, 0) && !fstatat(sandbox.top, "fixed/file", &sandbox.fixed_file_is, 0));
 }
 
@@ -108,6 +108,7 @@ static int is_same(const char *name, const struct stat *was)
 
 static void sandbox_check(void)
 {
+    PROMISE(is_same(".", &sandbox.top_is));
     PROMISE(is_same("outside/secret", &sandbox.secret_is));
     PROMISE(is_same("outside", &sandbox.outside_is));
     PROMISE(is_same("fixed", &sandbox.fixed_is));
