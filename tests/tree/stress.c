@@ -340,9 +340,11 @@ static void wake_op(void)
     words[0] = 9;
     int woken = (int)syscall(SYS_futex, &words[0], 5, 1, 1, &words[1], 1u << 28 | 4u << 24 | 2u << 12 | 4u);
     /* one that had not begun to wait sees the new value, and is not counted */
-    printf("wake op %d %ld", woken >= 0 && woken <= 2, join(threads[0]));
-    printf(" %ld, refused %d", join(threads[1]), (int)syscall(SYS_futex, &words[0], 5, 1, 1, &words[1], 9u << 24));
-    printf(" %d\n", errno == ENOSYS);
+    long first = join(threads[0]), second = join(threads[1]);
+    printf("wake op %d %ld %ld, ", woken >= 0 && woken <= 2, first, second);
+    /* a comparison that does not exist is found when the operation is done */
+    woken = (int)syscall(SYS_futex, &words[0], 5, 1, 1, &words[1], 9u << 24);
+    printf("refused %d %d, word %d\n", woken, errno == ENOSYS, words[1]);
 }
 
 /* ---- code ------------------------------------------------------------ */

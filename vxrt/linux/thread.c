@@ -195,8 +195,8 @@ static bool wake_op_holds(uint32_t code, uint32_t old)
 static int32_t futex_wake_op(struct vxl_proc *p, const uint32_t *a)
 {
     uint32_t code = a[5], old, expected, new;
-    if ((code >> 24 & 15) > FUTEX_OP_CMP_GE || a[4] % 4)
-        return (code >> 24 & 15) > FUTEX_OP_CMP_GE ? -ENOSYS : -EINVAL;
+    if (a[4] % 4)
+        return -EINVAL;
     if (!vxl_get(p, a[4], &old, 4))
         return -EFAULT;
     do {
@@ -206,6 +206,8 @@ static int32_t futex_wake_op(struct vxl_proc *p, const uint32_t *a)
         if (!vxi_box_swap(p->box, a[4], &old, new))
             return -EFAULT;
     } while (old != expected);
+    if ((code >> 24 & 15) > FUTEX_OP_CMP_GE)
+        return -ENOSYS; /* only now: the kernel, too, has written the word */
     int32_t woken = wake_at(p, a[0], a[1], a[2], FUTEX_BITSET_MATCH_ANY), more = 0;
     if (woken >= 0 && wake_op_holds(code, old))
         more = wake_at(p, a[4], a[1], a[3], FUTEX_BITSET_MATCH_ANY);
