@@ -8,6 +8,8 @@ usage: corpus/bench/run.py [OPTION]... [GUEST]...
   --runs N       runs of each guest in each way (default: 5)
   --scale X      multiplies the work of each guest, about a second natively (default: 1)
   --cpu N        run on this processor (default: the last one allowed)
+  --before DIR   another build, say of an earlier version: it runs cached and uncached in the same rounds; the
+                 table then has this build's time / that one's, from the least time of each
   --json FILE    also write every single measurement to FILE ("-": standard output)
   --list         print the guests of the benchmark and end
 
@@ -33,6 +35,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 CORPUS = os.path.dirname(HERE)
 WAYS = ("native", "cached", "uncached")
+BEFORE = ("cached before", "uncached before")
 START_RUNS = 40
 HELLO = b'#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n'
 
@@ -45,6 +48,7 @@ def parse():
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1)
     parser.add_argument("--cpu", type=int, default=max(os.sched_getaffinity(0)))
+    parser.add_argument("--before")
     parser.add_argument("--json")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--help", "-h", action="store_true")
@@ -92,9 +96,9 @@ def seconds(run):
 class Guest:
     """One program in its three ways, and what was measured."""
 
-    def __init__(self, name, program, arguments, tools, scratch, level=6, cpu=()):
+    def __init__(self, name, program, arguments, tools, scratch, level=6, cpu=(), before=None):
         vxc, vxrun = tools
-        self.name, self.arguments = name, arguments
+        self.name, self.arguments, self.before = name, arguments, None
         cache = os.path.join(scratch, name + ".vxc")
         start = time.monotonic()
         subprocess.run([vxc, "compile", *cpu, "-j1", "--level", str(level), "-o", cache, program], check=True)
@@ -102,13 +106,16 @@ class Guest:
         info = subprocess.run([vxc, "info", "--json", cache], check=True, capture_output=True).stdout
         self.info = json.loads(info)
         self.commands = {"native": [program], "cached": [vxrun, "--no-dynamic", cache], "uncached": [vxrun, "--no-cache", *cpu, program]}
-        self.runs = {way: [] for way in WAYS}
+        if before:
+            self.before = Guest(name, program, arguments, before, os.path.join(scratch, "before"), level, cpu)
+            self.commands.update(zip(BEFORE, (self.before.commands[way] for way in WAYS[1:])))
+        self.runs = {way: [] for way in self.commands}
 
     def round(self, cpu):
         """One run each way, next to each other. None, or how one of them differs."""
         expected = None
-        for way in WAYS:
-            run, result = measure(self.commands[way] + self.arguments, cpu)
+        for way, command in self.commands.items():
+            run, result = measure(command + self.arguments, cpu)
             self.runs[way].append(run)
             expected = expected or result
             if result != expected or result[1] != 0:
@@ -120,6 +127,13 @@ class Guest:
 
     def ratio(self, way):
         return statistics.median(seconds(a) / seconds(b) for a, b in zip(self.runs[way], self.runs["native"]))
+
+    def least(self, way):
+        return min(map(seconds, self.runs[way]))
+
+    def change(self):
+        """This build's time / the other's, cached and uncached."""
+        return tuple(self.least(way) / self.least(before) for way, before in zip(WAYS[1:], BEFORE))
 
     def report(self):
         return {"name": self.name, "arguments": self.arguments, "compile_seconds": self.compile_seconds,
@@ -144,6 +158,15 @@ def print_table(guests, out):
         print(f"{'geometric mean':<15}{'':>9}{geometric_mean(cached):>8.3f}{geometric_mean(uncached):>9.3f}"
               f"{geometric_mean(growth):>8.2f}", file=out)
         print(f"{'highest':<15}{'':>9}{max(cached):>8.3f}{max(uncached):>9.3f}{max(growth):>8.2f}", file=out)
+
+
+def print_change(guests, out):
+    print(f"\n{'this / before':<15}{'cached':>8}{'uncached':>9}{'growth':>8}", file=out)
+    changes = [(*guest.change(), guest.info["growth"] / guest.before.info["growth"]) for guest in guests]
+    for guest, change in zip(guests, changes):
+        print(f"{guest.name:<15}{change[0]:>8.3f}{change[1]:>9.3f}{change[2]:>8.3f}", file=out)
+    means = [geometric_mean(column) for column in zip(*changes)]
+    print(f"{'geometric mean':<15}{means[0]:>8.3f}{means[1]:>9.3f}{means[2]:>8.3f}", file=out)
 
 
 def print_start(starts, out):
@@ -174,7 +197,7 @@ def run_all(guests, rounds, cpu):
     return True
 
 
-def prepare(options, scratch, tools):
+def prepare(options, scratch, tools, before):
     """The wanted guests; and those that only start, from a compressed and a stored cache."""
     guests = []
     avx2 = has_avx2()
@@ -189,11 +212,16 @@ def prepare(options, scratch, tools):
             print(f"{name}: no AVX2 here, left out", file=sys.stderr)
             continue
         arguments = [str(max(1, round(count * options.scale)))]
-        guests.append(Guest(name, program, arguments, tools, scratch, cpu=cpu))
+        try:
+            guests.append(Guest(name, program, arguments, tools, scratch, cpu=cpu, before=before))
+        except subprocess.CalledProcessError:
+            if not before:
+                raise
+            print(f"{name}: not for the build before, left out", file=sys.stderr)
     program = os.path.join(scratch, "hello")
     subprocess.run(["gcc", "-m32", "-O2", "-static", "-x", "c", "-", "-o", program], input=HELLO, check=True)
-    starts = [Guest("static hello", program, [], tools, scratch),
-              Guest("static hello, --level 0", program, [], tools, scratch, level=0)]
+    starts = [Guest("static hello", program, [], tools, scratch, before=before),
+              Guest("static hello, --level 0", program, [], tools, scratch, level=0, before=before)]
     return guests, starts
 
 
@@ -201,6 +229,13 @@ def machine():
     with open("/proc/cpuinfo", encoding="utf-8") as info:
         model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), "?")
     return {"processor": model, "kernel": platform.release(), "load": os.getloadavg()[0]}
+
+
+def tools_of(parser, build):
+    tools = [os.path.abspath(os.path.join(build, "bin", tool)) for tool in ("vxc", "vxrun")]
+    if not all(map(os.path.exists, tools)):
+        parser.error(f"no vxc and vxrun in {build}/bin: build first")
+    return tools
 
 
 def main():
@@ -212,9 +247,7 @@ def main():
     unknown = set(options.guests) - set(names)
     if unknown:
         parser.error("not in the benchmark: " + " ".join(sorted(unknown)))
-    tools = [os.path.abspath(os.path.join(options.build, "bin", tool)) for tool in ("vxc", "vxrun")]
-    if not all(map(os.path.exists, tools)):
-        parser.error(f"no vxc and vxrun in {options.build}/bin: build first")
+    tools, before = tools_of(parser, options.build), options.before and tools_of(parser, options.before)
     for script in ("fetch.sh", "build.sh"):
         code = subprocess.run([os.path.join(CORPUS, script), options.corpus], check=False, stdout=sys.stderr).returncode
         if code not in (0, 77):
@@ -223,7 +256,8 @@ def main():
         return 77
     about = machine()
     with tempfile.TemporaryDirectory(prefix="vx-bench-") as scratch:
-        guests, starts = prepare(options, scratch, tools)
+        os.mkdir(os.path.join(scratch, "before"))
+        guests, starts = prepare(options, scratch, tools, before)
         if not run_all(guests, options.runs, options.cpu) or not run_all(starts, START_RUNS, options.cpu):
             return 1
     text_to = sys.stderr if options.json == "-" else sys.stdout
@@ -231,6 +265,8 @@ def main():
           f"{options.runs} runs, scale {options.scale:g}; ratios to native = 1\n", file=text_to)
     print_table(guests, text_to)
     print_start(starts, text_to)
+    if before:
+        print_change(guests + starts, text_to)
     if options.json:
         report = {"schema": "vx-bench-1", "machine": about, "runs": options.runs, "scale": options.scale,
                   "guests": [guest.report() for guest in guests], "start": [hello.report() for hello in starts]}
