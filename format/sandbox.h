@@ -90,7 +90,7 @@
  *       S3
  *   where miss leads to jmpq *VX_CTX_RETURN(%r15) with r8d intact, and r10d too: cmpl has
  *   lost the guest's flags, and r10d holds what ret left there: either AH and AL
- *   as `lahf; seto %al` make them in bits 15-0, bit 31 clear, or, where an add of a constant
+ *   as `lahf; seto %al` make them in bits 15-0 (so bit 9 is set), or, where an add of a constant
  *   to ESP made the flags, VX_RETURN_ADD_ESP. Behind S3 the miss path makes r10d itself. The runtime
  *   reads G from these bytes to resynchronise the return stack.
  *   A stale return-stack slot holds the runtime's return-miss stub: legal.
@@ -105,7 +105,7 @@
 #ifndef VX_FORMAT_SANDBOX_H
 #define VX_FORMAT_SANDBOX_H
 
-#define VX_CONTRACT_VERSION 2
+#define VX_CONTRACT_VERSION 3
 
 /* Offsets from r15. */
 #define VX_CTX_RETURN 0x00  /* 8 bytes: stub, continuation mismatch, r8d = target */
@@ -114,10 +114,10 @@
 #define VX_CTX_GS_BASE 0x14 /* 4 bytes: base of the guest's %gs */
 #define VX_CTX_TABLE 0x1000 /* 8 bytes per guest address: entry - miss stub; 0 = miss */
 
-/* r10d at a ret: the flags are those of an addition to ESP, after which `popped` bytes were taken off the stack. */
+/* r10d at a ret: the flags are those of an addition to ESP, after which `popped` bytes were taken off the stack. Bit 9 is clear. */
 #define VX_RETURN_ADD_MAX 0xffff
-#define VX_RETURN_POPPED_MAX 0x7fff
-#define VX_RETURN_ADD_ESP(added, popped) (0x80000000u | (uint32_t)(popped) << 16 | (uint32_t)(added))
+#define VX_RETURN_POPPED_MAX 0x1ff
+#define VX_RETURN_ADD_ESP(added, popped) ((uint32_t)(added) << 16 | (uint32_t)(popped))
 
 /* Event code in r9d: bits 0-7 number, 8-23 operand, 24-27 instruction length. */
 #define VX_EVENT(number, operand, length) \

@@ -22,6 +22,9 @@ RETURNING(shift, "shll %cl, %edx; lea 3(%edx), %eax; ret");
 /* the return address is above two words that are popped, and what the addition skips */
 RETURNING(adjust, "movl (%esp), %eax; movl %edx, %esp; movl %eax, 20(%esp); addl $12, %esp; popl %ebx; popl %esi; ret");
 RETURNING(adjust_ret_n, "movl (%esp), %eax; movl %edx, %esp; movl %eax, 0x80(%esp); addl $0x80, %esp; ret $0x40");
+/* more popped since than the return can say */
+RETURNING(adjust_ret_far, "movl (%esp), %eax; movl %edx, %esp; movl %eax, 0x80(%esp); addl $0x80, %esp; ret $0x1fc");
+RETURNING(adjust_ret_farther, "movl (%esp), %eax; movl %edx, %esp; movl %eax, 0x80(%esp); addl $0x80, %esp; ret $0x200");
 RETURNING(adjust_sub, "movl (%esp), %eax; movl %edx, %esp; movl %eax, -0x40(%esp); subl $0x40, %esp; ret");
 /* flags that come from before the pops, on one of two ways */
 RETURNING(join, "movl (%esp), %eax; cmpl %ecx, %edx; jb 2f; movl %eax, -4(%esp); lea -12(%esp), %esp; addl $4, %esp; jmp 3f\n"
@@ -80,16 +83,21 @@ static void operands_in_registers(void)
 static void additions_to_esp(void)
 {
     struct vx_box *adjust = BOX(adjust), *adjust_ret_n = BOX(adjust_ret_n), *adjust_sub = BOX(adjust_sub), *join = BOX(join);
+    struct vx_box *far = BOX(adjust_ret_far), *farther = BOX(adjust_ret_farther);
     const uint32_t join_esp = STACK_TOP - 0x104;
     for (uint32_t esp = STACK + 0x100; esp < STACK_TOP - 0x200; esp += 0x35) {
         CU_ASSERT_EQUAL(run_once(adjust, 0, esp), flags_of('+', esp, 12));
         CU_ASSERT_EQUAL(run_once(adjust_ret_n, 0, esp), flags_of('+', esp, 0x80));
+        CU_ASSERT_EQUAL(run_once(far, 0, esp), flags_of('+', esp, 0x80));
+        CU_ASSERT_EQUAL(run_once(farther, 0, esp), flags_of('+', esp, 0x80));
         CU_ASSERT_EQUAL(run_once(adjust_sub, 0, esp), flags_of('-', esp, 0x40));
     }
     CU_ASSERT_EQUAL(run_once(join, 1, 2), flags_of('+', join_esp - 12, 4));
     CU_ASSERT_EQUAL(run_once(join, 2, 1), flags_of('-', join_esp, 4));
     vx_box_free(adjust);
     vx_box_free(adjust_ret_n);
+    vx_box_free(far);
+    vx_box_free(farther);
     vx_box_free(adjust_sub);
     vx_box_free(join);
 }

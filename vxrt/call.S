@@ -230,7 +230,7 @@ vxi_stub_host:
         movl    REG(2)(%r15), %edx
         movq    VXI_CTX_RSP(%r15), %rsp
         xorl    %r9d, %r9d
-        xorl    %r10d, %r10d
+        movl    $0x200, %r10d                   /* as a ret: no flags */
         xorl    %r11d, %r11d
         movl    EIP(%r15), %r8d                 /* vxi_host_call has put the return address there */
         leal    4(%r14), %r14d

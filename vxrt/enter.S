@@ -104,8 +104,8 @@ vxi_stub_miss:
 vxi_stub_return:
         movl    %eax, REG(0)(%r15)
         movl    %r10d, %eax
-        testl   %eax, %eax
-        js      9f
+        testl   $0x200, %eax            /* lahf sets it */
+        jz      9f
 10:     cmpl    $0, VXI_CTX_STEPPING(%r15)
         jne     6f
         cmpl    $0, VXI_CTX_INTERRUPT(%r15)
@@ -161,9 +161,9 @@ vxi_stub_return:
         sahf
         movl    $VXI_EXIT_RETURN, %eax
         jmp     out
-9:      movzwl  %ax, %r9d               /* added */
-        shrl    $16, %r10d
-        andl    $0x7fff, %r10d          /* popped since */
+9:      movl    %eax, %r9d
+        shrl    $16, %r9d               /* added */
+        movzwl  %r10w, %r10d            /* popped since */
         movl    %r14d, %eax
         subl    %r10d, %eax
         subl    %r9d, %eax

@@ -51,7 +51,7 @@ void vxt_lower_step(struct vxt_lower *l, vx_gaddr next);
 void vxt_note_flags(struct vxt_lower *l, const struct vxt_insn *insn);
 /* Before the host's ret: r10d for the return-miss stub. popped: bytes that this instruction takes off the stack. */
 void vxt_return_flags(struct vxt_lower *l, const struct vxt_insn *ret, uint32_t popped);
-/* r10d holds the flags as they are; r9d is lost. */
+/* r10d holds the flags as they are, whatever is in its upper half. */
 void vxt_keep_flags(struct vxt_chunk *chunk);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * What a ret leaves in r10d for the return-miss stub: the flags, or how to get them (format/sandbox.h).
  *
- * A continuation that was not meant may have compared, and so lost the flags. Saving them costs five instructions; at the
+ * A continuation that was not meant may have compared, and so lost the flags. Saving them costs four instructions; at the
  * end of most functions it is known where they come from, and one instruction says it.
  */
 #include "format/sandbox.h"
@@ -60,10 +60,9 @@ void vxt_note_flags(struct vxt_lower *l, const struct vxt_insn *insn)
 
 void vxt_keep_flags(struct vxt_chunk *chunk)
 {
-    static const uint8_t code[14] = { 0x41, 0x89, 0xc1,       /* movl %eax,%r9d */
-                                      0x9f, 0x0f, 0x90, 0xc0, /* lahf; seto %al */
-                                      0x44, 0x0f, 0xb7, 0xd0, /* movzwl %ax,%r10d */
-                                      0x44, 0x89, 0xc8 };     /* movl %r9d,%eax */
+    static const uint8_t code[9] = { 0x41, 0x89, 0xc2,       /* movl %eax,%r10d */
+                                     0x9f, 0x0f, 0x90, 0xc0, /* lahf; seto %al */
+                                     0x41, 0x92 };           /* xchgl %eax,%r10d */
     emit_bytes(chunk, code, sizeof code);
 }
 
