@@ -153,9 +153,7 @@ bool vxl_is_interrupted(struct vxl_proc *p)
 {
     if (p->deadline_ns && vxl_now_ns() >= p->deadline_ns && !p->has_ended) {
         struct vx_trap trap = {.kind = VX_TRAP_LIMIT, .eip = p->regs.eip};
-        vxl_end_with(p, VXL_STOPPED, 0);
-        p->outcome.has_trap = true;
-        p->outcome.trap = trap;
+        vxl_end_with(p, VXL_STOPPED, 0, &trap);
     }
     return p->has_ended || (p->threads && p->self->is_gone) || vxl_has_signal(p);
 }

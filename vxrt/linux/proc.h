@@ -272,7 +272,8 @@ void vxl_timers_forget(struct vxl_proc *p, bool is_child);
 /* process.c */
 /* A signal for one thread of this process: false, there is none of this id. */
 bool vxl_raise_in_thread(struct vxl_proc *p, pid_t tid, int signal, const struct abi32_siginfo *info);
-void vxl_end_with(struct vxl_proc *p, enum vxl_end end, int code);
+/* The first end is the one that counts. trap: what it was about, or NULL. */
+void vxl_end_with(struct vxl_proc *p, enum vxl_end end, int code, const struct vx_trap *trap);
 
 /* dir.c: read past `count` entries; the position reached or -errno */
 int64_t vxl_dir_skip(struct vxl_fd *fd, uint64_t count);

@@ -19,14 +19,16 @@
 
 #define SIGNAL_MASK 0xffu
 
-void vxl_end_with(struct vxl_proc *p, enum vxl_end end, int code)
+void vxl_end_with(struct vxl_proc *p, enum vxl_end end, int code, const struct vx_trap *trap)
 {
     if (p->has_ended)
         return;
     if (end != VXL_STOPPED)
         vxl_release_all_locks(p);
     p->has_ended = true;
-    p->outcome = (struct vxl_outcome){.end = end, .code = code, .is_child = p->is_child};
+    p->outcome = (struct vxl_outcome){.end = end, .code = code, .has_trap = trap != NULL, .is_child = p->is_child};
+    if (trap)
+        p->outcome.trap = *trap;
     if (p->threads) {
         vx_box_interrupt(p->box);
         vxl_threads_wake(p);
@@ -35,7 +37,7 @@ void vxl_end_with(struct vxl_proc *p, enum vxl_end end, int code)
 
 int32_t vxl_exit_group(struct vxl_proc *p, const uint32_t *a)
 {
-    vxl_end_with(p, VXL_EXITED, (int)(a[0] & 0xff));
+    vxl_end_with(p, VXL_EXITED, (int)(a[0] & 0xff), NULL);
     return 0;
 }
 

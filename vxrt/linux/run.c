@@ -113,13 +113,6 @@ static void signal_fault(struct vxl_proc *p, const struct vx_trap *trap)
     vxl_force(p, trap, fault.signal, &info);
 }
 
-static void stop(struct vxl_proc *p, const struct vx_trap *trap)
-{
-    vxl_end_with(p, VXL_STOPPED, 0);
-    p->outcome.has_trap = true;
-    p->outcome.trap = *trap;
-}
-
 static void one_trap(struct vxl_proc *p)
 {
     struct vx_trap trap;
@@ -143,7 +136,7 @@ static void one_trap(struct vxl_proc *p)
     case VX_TRAP_LIMIT:
     case VX_TRAP_NOT_CACHED:
     case VX_TRAP_ERROR:
-        stop(p, &trap);
+        vxl_end_with(p, VXL_STOPPED, 0, &trap);
         break;
     default:
         signal_fault(p, &trap);

@@ -86,14 +86,6 @@ bool vxl_has_signal(struct vxl_proc *p)
     return p->pending & ~p->blocked;
 }
 
-static void end_by_signal(struct vxl_proc *p, int signal, const struct vx_trap *trap)
-{
-    vxl_end_with(p, VXL_SIGNALED, signal);
-    p->outcome.has_trap = trap != NULL;
-    if (trap)
-        p->outcome.trap = *trap;
-}
-
 /* ---- delivery -------------------------------------------------------- */
 
 static void run_handler(struct vxl_proc *p, int signal, const struct abi32_siginfo *info,
@@ -103,7 +95,7 @@ static void run_handler(struct vxl_proc *p, int signal, const struct abi32_sigin
     uint64_t mask = p->has_saved_mask ? p->saved_mask : p->blocked;
     p->has_saved_mask = false;
     if (!vxl_push_frame(p, signal, &action, info, mask)) {
-        end_by_signal(p, SIGSEGV, trap);
+        vxl_end_with(p, VXL_SIGNALED, SIGSEGV, trap);
         return;
     }
     if (action.flags & SA_RESETHAND)
@@ -139,7 +131,7 @@ void vxl_deliver(struct vxl_proc *p)
         int signal = __builtin_ctzll(p->pending & ~p->blocked) + 1;
         p->pending &= ~BIT(signal);
         if (p->actions[signal - 1].handler == HANDLER_DEFAULT) {
-            end_by_signal(p, signal, NULL);
+            vxl_end_with(p, VXL_SIGNALED, signal, NULL);
             return;
         }
         settle_call(p, &p->actions[signal - 1]);
@@ -157,7 +149,7 @@ void vxl_force(struct vxl_proc *p, const struct vx_trap *trap, int signal,
 {
     uint32_t handler = p->actions[signal - 1].handler;
     if ((p->blocked & BIT(signal)) || handler == HANDLER_DEFAULT || handler == HANDLER_IGNORE)
-        end_by_signal(p, signal, trap);
+        vxl_end_with(p, VXL_SIGNALED, signal, trap);
     else
         run_handler(p, signal, info, trap);
 }
