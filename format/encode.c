@@ -47,12 +47,14 @@ void vxi_put64(struct vxi_buffer *b, uint64_t value)
 
 void vxi_put_varint(struct vxi_buffer *b, uint32_t value)
 {
-    uint8_t bytes[5];
+    uint8_t *at = reserve(b, 5);
+    if (!at)
+        return;
     size_t size = 0;
     for (; value >= 0x80; value >>= 7)
-        bytes[size++] = (uint8_t)(value | 0x80);
-    bytes[size++] = (uint8_t)value;
-    vxi_put(b, bytes, size);
+        at[size++] = (uint8_t)(value | 0x80);
+    at[size++] = (uint8_t)value;
+    b->size -= 5 - size;
 }
 
 void vxi_encode_entries(struct vxi_buffer *b, const struct vxf_entry *entries, size_t count)

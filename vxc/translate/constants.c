@@ -53,25 +53,28 @@ static bool in_code(const struct vxt_input *input, vx_gaddr addr)
     return vxt_bytes(input, addr, &available) != NULL;
 }
 
-static bool data_word(const struct vxt_input *input, vx_gaddr addr, uint32_t *word)
+/* The data at addr, and how many words follow in its span. */
+static const uint8_t *data_words(const struct vxt_input *input, vx_gaddr addr, uint32_t *count)
 {
+    *count = 0;
     for (size_t i = 0; i < input->data_count; i++) {
         const struct vxt_span *span = &input->data[i];
         if (addr - span->addr < span->size && span->size - (addr - span->addr) >= 4) {
-            memcpy(word, span->bytes + (addr - span->addr), 4);
-            return true;
+            *count = (span->size - (addr - span->addr)) / 4;
+            return span->bytes + (addr - span->addr);
         }
     }
-    return false;
+    return NULL;
 }
 
 /* Follow a table whose entries are base + word, as long as they lead into code. Returns its end. */
 static vx_gaddr read_table(struct vxt_work *work, vx_gaddr table, vx_gaddr base)
 {
     const struct vxt_input *input = work->program->input;
-    uint32_t word;
-    unsigned i;
-    for (i = 0; i < MAX_TABLE_WORDS && work->words_left && data_word(input, table + 4 * i, &word); i++) {
+    uint32_t word, count, i;
+    const uint8_t *words = data_words(input, table, &count);
+    for (i = 0; i < count && i < MAX_TABLE_WORDS && work->words_left; i++) {
+        memcpy(&word, words + 4 * i, 4);
         if (word == 0 || !in_code(input, base + word))
             break;
         work->words_left--;

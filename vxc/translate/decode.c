@@ -48,10 +48,12 @@ static const struct row rows[] = {
 
 enum { IMM_NONE, IMM_B, IMM_BS, IMM_W, IMM_Z, IMM_ENTER, IMM_FAR, IMM_JB, IMM_JZ, IMM_MOFFS };
 
-/* A row's operands, parsed. */
+/* A row with its operands parsed. */
 struct compiled {
     uint32_t form;      /* the row's, and what its operands imply */
+    uint32_t cpu;
     uint16_t next;      /* next row with the same map, prefix and opcode, + 1; 0: none */
+    uint8_t klass, flags_read, flags_written;
     uint8_t reg_kind, rm_kind, imm;
     uint8_t vvvv_kind;
     bool has_modrm, has_register_imm, byte_op, is_sized, is_exact, reg_only;
@@ -60,6 +62,7 @@ struct compiled {
 
 static struct compiled compiled[ROW_COUNT];
 static uint16_t first_row[4 + VEX_MAPS][4][256]; /* row + 1 */
+static bool opcode_has_modrm[4 + VEX_MAPS][256]; /* of any row of the opcode */
 
 static uint8_t gpr_kind(char size)
 {
@@ -108,6 +111,10 @@ __attribute__((constructor)) static void compile_rows(void)
         struct compiled *c = &compiled[i];
         const char *operand = row->operands;
         c->form = row->form;
+        c->cpu = row->cpu;
+        c->klass = row->klass;
+        c->flags_read = row->flags_read;
+        c->flags_written = row->flags_written;
         c->has_modrm = (row->form & ~(uint32_t)(VLIG | VWIG)) != ANY;
         for (unsigned n = 0; *operand; n++) {
             compile_operand(c, operand, row->access[n] ? row->access[n] : '-');
@@ -121,6 +128,7 @@ __attribute__((constructor)) static void compile_rows(void)
         c->is_exact |= row->prefix == NPO;
         c->next = *head;
         *head = (uint16_t)(i + 1);
+        opcode_has_modrm[row->map][row->opcode] |= c->has_modrm;
     }
 }
 
@@ -142,11 +150,20 @@ static uint8_t next8(struct input *in)
     return in->bytes[in->at++];
 }
 
+/* count: 2 or 4 */
 static uint32_t next_bytes(struct input *in, unsigned count)
 {
     uint32_t value = 0;
-    for (unsigned i = 0; i < count; i++)
-        value |= (uint32_t)next8(in) << 8 * i;
+    if (in->size - in->at < count) {
+        in->is_short = true;
+        in->at = in->size;
+        return 0;
+    }
+    if (count == 4)
+        memcpy(&value, in->bytes + in->at, 4);
+    else
+        memcpy(&value, in->bytes + in->at, 2);
+    in->at += count;
     return value;
 }
 
@@ -256,20 +273,9 @@ static bool fits(uint32_t form, uint8_t modrm, uint32_t want)
 static int search(uint32_t cpu, uint8_t map, uint8_t prefix, uint8_t opcode, uint8_t modrm, uint32_t want)
 {
     for (unsigned i = first_row[map][prefix][opcode]; i; i = compiled[i - 1].next)
-        if (fits(compiled[i - 1].form, modrm, want) && !(rows[i - 1].cpu & ~cpu))
+        if (fits(compiled[i - 1].form, modrm, want) && !(compiled[i - 1].cpu & ~cpu))
             return (int)i - 1;
     return -1;
-}
-
-/* Does any row of this opcode have a ModRM byte? */
-static bool opcode_has_modrm(const struct vxt_insn *insn, uint8_t opcode)
-{
-    for (unsigned prefix = 0; prefix < 4; prefix++) {
-        unsigned i = first_row[insn->map][prefix][opcode];
-        if (i && compiled[i - 1].has_modrm)
-            return true;
-    }
-    return false;
 }
 
 static void read_address16(struct input *in, struct vxt_insn *insn)
@@ -431,7 +437,7 @@ static void take_row(struct input *in, struct vxt_insn *insn, int row, uint8_t p
 {
     static const uint8_t mandatory_byte[4] = { 0, 0x66, 0xf3, 0xf2 };
     const struct compiled *c = &compiled[row];
-    insn->klass = rows[row].klass;
+    insn->klass = c->klass;
     insn->mandatory = mandatory_byte[prefix];
     insn->reg_kind = c->reg_kind;
     insn->rm_kind = c->rm_kind;
@@ -440,9 +446,9 @@ static void take_row(struct input *in, struct vxt_insn *insn, int row, uint8_t p
     insn->reg_write = c->reg_write;
     insn->rm_read = c->rm_read;
     insn->rm_write = c->rm_write;
-    insn->flags_read = rows[row].flags_read;
-    insn->flags_written = rows[row].flags_written;
-    insn->cpu = rows[row].cpu;
+    insn->flags_read = c->flags_read;
+    insn->flags_written = c->flags_written;
+    insn->cpu = c->cpu;
     if (c->has_modrm) {
         insn->has_modrm = true;
         insn->reg = insn->modrm >> 3 & 7;
@@ -502,8 +508,8 @@ static void decode_vex(uint32_t cpu, struct input *in, struct vxt_insn *insn, co
     }
     insn->vvvv_kind = compiled[row].vvvv_kind;
     insn->vvvv = vvvv & 7;
-    insn->vex_l = (last & 4) && (rows[row].form & VLIG) != VLIG;
-    insn->vex_w = (last & 0x80) && (rows[row].form & VWIG) != VWIG;
+    insn->vex_l = (last & 4) && (compiled[row].form & VLIG) != VLIG;
+    insn->vex_w = (last & 0x80) && (compiled[row].form & VWIG) != VWIG;
     uint8_t sib = in->at < in->size ? in->bytes[in->at] : 0;
     take_row(in, insn, row, prefix);
     if (is_over(in, insn))
@@ -527,8 +533,7 @@ void vxt_decode_cpu(uint32_t cpu, const uint8_t *bytes, uint32_t available, vx_g
     }
     insn->opcode = read_opcode(&in, insn, byte);
     uint8_t lookup = insn->map == 0 && insn->opcode == 0x82 ? 0x80 : insn->opcode;
-    bool peek = opcode_has_modrm(insn, lookup);
-    if (peek) {
+    if (opcode_has_modrm[insn->map][lookup]) {
         insn->modrm = next8(&in);
         normalise(insn);
     }
@@ -547,7 +552,7 @@ void vxt_decode_cpu(uint32_t cpu, const uint8_t *bytes, uint32_t available, vx_g
         insn->length = (uint8_t)in.at;
         return;
     }
-    insn->osize16 = p.has_66 && prefix != P66 && (compiled[row].is_sized || rows[row].klass != VXT_PASS ||
+    insn->osize16 = p.has_66 && prefix != P66 && (compiled[row].is_sized || compiled[row].klass != VXT_PASS ||
                                                   (insn->map == 0 && (insn->opcode & 0xfe) == 0x98));
     take_row(&in, insn, row, prefix);
     if (is_over(&in, insn))

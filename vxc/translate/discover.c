@@ -30,6 +30,9 @@ static void push(struct vxt_work *work, vx_gaddr addr)
 static void arrive(struct vxt_work *work, vx_gaddr addr, uint8_t marks)
 {
     uint32_t available;
+    const struct vxt_page *last = work->program->last;
+    if (last && last->number == addr / VX_PAGE_BYTES && (last->mark[addr % VX_PAGE_BYTES] & marks) == marks)
+        return;
     if (!vxt_bytes(work->program->input, addr, &available))
         return;
     struct vxt_page *page = vxt_page_get(work->program, addr);
@@ -164,9 +167,9 @@ static void walk(struct vxt_work *work, vx_gaddr addr)
     const struct vxt_input *input = work->program->input;
     bool after_thunk = false;
     vx_gaddr thunk_return = 0;
+    uint32_t available;
+    const uint8_t *bytes = vxt_bytes(input, addr, &available);
     while (!work->failed) {
-        uint32_t available;
-        const uint8_t *bytes = vxt_bytes(input, addr, &available);
         struct vxt_page *page = bytes ? vxt_page_get(work->program, addr) : NULL;
         if (!page) {
             work->failed |= bytes != NULL;
@@ -177,10 +180,11 @@ static void walk(struct vxt_work *work, vx_gaddr addr)
             return;
         struct vxt_insn insn;
         uint8_t copy[VXT_INSN_BYTES] = { 0 };
-        if (available > sizeof copy)
-            available = sizeof copy;
-        memcpy(copy, bytes, available);
-        vxt_decode_cpu(vxt_cpu(input), copy, available, addr, &insn);
+        if (available >= sizeof copy)
+            memcpy(copy, bytes, sizeof copy);
+        else
+            memcpy(copy, bytes, available);
+        vxt_decode_cpu(vxt_cpu(input), copy, available < sizeof copy ? available : sizeof copy, addr, &insn);
         if (insn.klass == VXT_TRUNC)
             return;
         struct vxt_rec *rec = add_rec(work, &insn, copy);
@@ -227,6 +231,10 @@ static void walk(struct vxt_work *work, vx_gaddr addr)
         if (input->single)
             return;
         addr = next;
+        bytes += insn.length;
+        available -= insn.length;
+        if (available == 0)
+            bytes = vxt_bytes(input, addr, &available);
     }
 }
 
@@ -249,6 +257,10 @@ static void sweep_gaps(struct vxt_work *work)
             vx_gaddr addr = span->addr + offset;
             uint32_t index = vxt_find(work->program, addr);
             struct vxt_insn insn;
+            if (index != VXT_NO_INDEX && work->program->recs[index].flow != FLOW_STOP) {
+                offset += work->program->recs[index].length;
+                continue;
+            }
             vxt_decode_cpu(vxt_cpu(input), span->bytes + offset, span->size - offset, addr, &insn);
             uint8_t first = span->bytes[offset];
             bool is_padding = first == 0x90 || first == 0xcc || first == 0 || insn.klass == VXT_NOP_E ||
