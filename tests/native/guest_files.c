@@ -59,6 +59,19 @@ static void basic(void)
     SHOW(lseek(fd, 0, SEEK_SET));
     SHOW(read(fd, (void *)16, 10));
     SHOW(write(fd, (void *)16, 10));
+    /* nothing that can be accessed, up to 2 GiB of it: whoever copies nothing does not mind */
+    struct iovec nothing[3] = {{(void *)16, 0}, {(void *)16, 5}, {(void *)0xfffff000, 0x7fff0000}};
+    int null = open("/dev/null", O_RDWR), ends[2];
+    SHOW(write(null, (void *)16, 0x7fffffff));
+    SHOW(writev(null, nothing, 3));
+    SHOW(readv(null, nothing, 3));
+    SHOW(writev(fd, nothing, 3));
+    SHOW(pipe2(ends, O_NONBLOCK));
+    SHOW(read(ends[0], (void *)16, 0x7fffffff));
+    SHOW(write(ends[1], (void *)16, 0x7fffffff));
+    close(null);
+    close(ends[0]);
+    close(ends[1]);
     SHOW(read(fd, buffer, 0));
     struct stat st;
     SHOW(fstat(fd, &st));

@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -17,7 +18,6 @@
 #define COUNT_LIMIT 0x7ffff000u /* MAX_RW_COUNT of the kernel */
 #define BOUNCE_BYTES 65536u
 #define NO_OFFSET (-1)
-#define NOWHERE ((void *)1) /* a host address where nothing is mapped */
 
 struct transfer {
     uint32_t fd;
@@ -66,12 +66,12 @@ static bool may_fill_up(int host)
            !(fcntl(host, F_GETFL) & O_NONBLOCK);
 }
 
-static bool is_large(const struct abi32_iovec *iov, unsigned count)
+static uint64_t sum(const struct abi32_iovec *iov, unsigned count)
 {
     uint64_t total = 0;
     for (unsigned i = 0; i < count; i++)
         total += iov[i].len;
-    return total > PIPE_BUF;
+    return total;
 }
 
 /*
@@ -108,13 +108,48 @@ static int32_t write_in_parts(struct vxl_proc *p, const struct transfer *t, cons
     return done;
 }
 
+/* first: of the guest's buffers, the first that host has; NULL: none. */
+static int32_t until_done(struct vxl_proc *p, const struct transfer *t, const struct iovec *host, int used, const struct abi32_iovec *first)
+{
+    for (;;) {
+        int waited = vxl_wait_fd(p, t->host, t->is_write ? POLLOUT : POLLIN);
+        if (waited < 0)
+            return -VXL_RESTART_SYS;
+        ssize_t done = host_call(t, host, used);
+        if (done < 0 && errno == EFAULT && !t->is_write && first)
+            done = bounce(p, t, first);
+        if (done >= 0)
+            return (int32_t)done;
+        if (errno != EINTR)
+            return failed(p, t);
+        if (vxl_is_interrupted(p))
+            return -VXL_RESTART_SYS;
+    }
+}
+
+/*
+ * A transfer of which nothing can be accessed. The kernel looks at an address only when it has something to copy: whether that is
+ * so it must say, of an address where no mapping of the host's can be.
+ */
+static int32_t transfer_nothing(struct vxl_proc *p, const struct transfer *t, const struct abi32_iovec *iov, unsigned count)
+{
+    size_t size = sum(iov, count) < COUNT_LIMIT ? sum(iov, count) : COUNT_LIMIT;
+    struct iovec host = {mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), size};
+    if (host.iov_base == MAP_FAILED)
+        return -EFAULT;
+    int32_t result = until_done(p, t, &host, 1, NULL);
+    munmap(host.iov_base, size);
+    return result;
+}
+
 static int32_t transfer(struct vxl_proc *p, const struct transfer *t, const struct abi32_iovec *iov,
                         unsigned count)
 {
-    if (p->threads && t->is_write && is_large(iov, count) && may_fill_up(t->host))
+    if (p->threads && t->is_write && sum(iov, count) > PIPE_BUF && may_fill_up(t->host))
         return write_in_parts(p, t, iov, count);
     struct iovec host[IOV_LIMIT];
-    int used = 0, first = -1;
+    const struct abi32_iovec *first = NULL;
+    int used = 0;
     uint32_t total = 0;
     for (unsigned i = 0; i < count; i++) {
         uint32_t size = iov[i].len < COUNT_LIMIT - total ? iov[i].len : COUNT_LIMIT - total;
@@ -123,30 +158,15 @@ static int32_t transfer(struct vxl_proc *p, const struct transfer *t, const stru
         if (usable) {
             host[used].iov_base = vx_box_pointer(p->box, iov[i].base, usable, prot);
             host[used++].iov_len = usable;
-            first = first < 0 ? (int)i : first;
+            first = first ? first : &iov[i];
             total += usable;
         }
-        if (usable < size) {
-            /* The kernel looks at an address only when it has something to copy. */
-            if (!total)
-                host[used++] = (struct iovec){NOWHERE, size};
+        if (usable < size && !total)
+            return transfer_nothing(p, t, iov, count);
+        if (usable < size)
             break;
-        }
     }
-    for (;;) {
-        int waited = vxl_wait_fd(p, t->host, t->is_write ? POLLOUT : POLLIN);
-        if (waited < 0)
-            return -VXL_RESTART_SYS;
-        ssize_t done = host_call(t, host, used);
-        if (done < 0 && errno == EFAULT && !t->is_write && first >= 0)
-            done = bounce(p, t, &iov[first]);
-        if (done >= 0)
-            return (int32_t)done;
-        if (errno != EINTR)
-            return failed(p, t);
-        if (vxl_is_interrupted(p))
-            return -VXL_RESTART_SYS;
-    }
+    return until_done(p, t, host, used, first);
 }
 
 static int32_t one(struct vxl_proc *p, const uint32_t *a, bool is_write, int64_t offset)
