@@ -157,6 +157,7 @@ static double seconds_for(enum bomb bomb, uint32_t size)
         vx_gaddr *seeds = NULL;
         struct vx_image_options options = { .size = sizeof options };
         struct vx_image *image = NULL;
+        struct vx_symbol symbol;
         vx_gaddr address;
         double from = now();
         vx_status status = vxe_open(f.bytes, f.size, &elf, &error);
@@ -168,6 +169,12 @@ static double seconds_for(enum bomb bomb, uint32_t size)
             status = vx_image_open_memory(f.bytes, f.size, "bomb", &options, &image, &error);
             if (status == VX_OK)
                 CU_ASSERT_EQUAL(vx_image_export(image, "b", &address), VX_ERR_NO_SYMBOL);
+            size_t exports = 0, imports = 0;
+            while (status == VX_OK && vx_image_export_at(image, exports, &symbol))
+                exports++;
+            while (status == VX_OK && vx_image_import_at(image, imports, &symbol))
+                imports++;
+            CU_ASSERT(bomb != SYMBOLS || (exports > size / 80 && imports > size / 80));
             vx_image_close(image);
             free(seeds);
         }

@@ -98,6 +98,7 @@ static vx_status open_guest(struct vx_image *image, const struct vx_image_option
     if (status != VX_OK)
         return status;
     image->is_cpu_chosen = cpu != NULL;
+    image->has_dynamic_exports = vxi_uses_dynamic(&image->elf);
     if (image->elf.is_dyn)
         image->bias = options && options->load_bias ? options->load_bias : DEFAULT_BIAS;
     if (image->bias % VX_PAGE_BYTES)

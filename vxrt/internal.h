@@ -158,7 +158,7 @@ struct vxi_import {
 /* Start with a zeroed walk. */
 struct vxi_import_walk {
     uint32_t index;
-    bool in_slots, is_dynamic;
+    bool in_slots;
 };
 
 struct vxi_link {
@@ -253,6 +253,9 @@ struct vx_image {
     size_t guest_size;
     uint8_t *cache;     /* the .vxc file's bytes if it was opened from memory, or NULL */
     struct vxe_elf elf;
+    bool has_dynamic_exports; /* else exports and slots are in the table for debuggers */
+    /* number and symbol of the export that was asked for last, and of the import: who asks for all in turn takes linear time */
+    _Atomic uint64_t last_export, last_import;
     vx_gaddr bias;
     uint32_t cpu;       /* the guest's, VX_CPU_* */
     bool is_cpu_chosen; /* not taken from the cache */
@@ -523,6 +526,8 @@ bool vxi_host_return(struct vx_box *box, const union vx_value *value, struct vx_
 vx_status vxi_signature(struct vx_func *func, const char *signature, bool *is_variadic);
 /* symbols.c */
 bool vxi_is_executable(const struct vxe_elf *elf);
+/* Are the exports among the dynamic symbols? */
+bool vxi_uses_dynamic(const struct vxe_elf *elf);
 bool vxi_import(const struct vx_image *image, struct vxi_import_walk *walk, struct vxi_import *import);
 /* link.c, relocate.c */
 void vxi_link_free(struct vxi_link *link);

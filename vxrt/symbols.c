@@ -40,7 +40,7 @@ static enum vx_symbol_kind kind_of(uint8_t type)
 }
 
 /* Executables are often linked without dynamic symbols: then the table for debuggers counts. */
-static bool uses_dynamic(const struct vxe_elf *elf)
+bool vxi_uses_dynamic(const struct vxe_elf *elf)
 {
     struct vxe_symbol symbol;
     if (!vxi_is_executable(elf))
@@ -68,8 +68,8 @@ bool vxi_import(const struct vx_image *image, struct vxi_import_walk *walk, stru
         return true;
     }
     if (!walk->in_slots)
-        *walk = (struct vxi_import_walk){ .in_slots = true, .is_dynamic = uses_dynamic(elf) };
-    for (; vxe_symbol(elf, walk->is_dynamic, walk->index, &symbol); walk->index++) {
+        *walk = (struct vxi_import_walk){ .in_slots = true };
+    for (; vxe_symbol(elf, image->has_dynamic_exports, walk->index, &symbol); walk->index++) {
         if (!is_slot(&symbol) || symbol.type != STT_OBJECT)
             continue;
         walk->index++;
@@ -92,7 +92,6 @@ static void describe_import(const struct vx_image *image, const struct vxi_impor
 
 bool vx_image_import_at(const struct vx_image *image, size_t index, struct vx_symbol *symbol)
 {
-    struct vxi_import_walk walk = { 0 };
     struct vxi_import import;
     if (!image || !symbol)
         return false;
@@ -101,13 +100,23 @@ bool vx_image_import_at(const struct vx_image *image, size_t index, struct vx_sy
             describe_import(image, &image->link.imports[index], index, symbol);
         return index < image->link.import_count;
     }
-    for (size_t i = 0; vxi_import(image, &walk, &import); i++) {
-        if (i != index)
+    uint64_t last = atomic_load_explicit(&image->last_import, memory_order_relaxed);
+    uint32_t number = (uint32_t)(last >> 33);
+    struct vxi_import_walk walk = { .index = (uint32_t)last, .in_slots = last >> 32 & 1 };
+    if (index < number) {
+        walk = (struct vxi_import_walk){ 0 };
+        number = 0;
+    }
+    for (;; number++) {
+        last = (uint64_t)number << 33 | (uint64_t)walk.in_slots << 32 | walk.index;
+        if (!vxi_import(image, &walk, &import))
+            return false;
+        if (number < index)
             continue;
+        atomic_store_explicit(&((struct vx_image *)image)->last_import, last, memory_order_relaxed);
         describe_import(image, &import, index, symbol);
         return true;
     }
-    return false;
 }
 
 bool vx_image_export_at(const struct vx_image *image, size_t index, struct vx_symbol *symbol)
@@ -115,10 +124,13 @@ bool vx_image_export_at(const struct vx_image *image, size_t index, struct vx_sy
     struct vxe_symbol found;
     if (!image || !symbol)
         return false;
-    bool dynamic = uses_dynamic(&image->elf);
-    for (uint32_t i = 0; vxe_symbol(&image->elf, dynamic, i, &found); i++) {
-        if (!is_export(&found) || index-- > 0)
+    uint64_t last = atomic_load_explicit(&image->last_export, memory_order_relaxed);
+    bool goes_on = index >= last >> 32;
+    uint32_t number = goes_on ? (uint32_t)(last >> 32) : 0;
+    for (uint32_t i = goes_on ? (uint32_t)last : 0; vxe_symbol(&image->elf, image->has_dynamic_exports, i, &found); i++) {
+        if (!is_export(&found) || number++ < index)
             continue;
+        atomic_store_explicit(&((struct vx_image *)image)->last_export, (uint64_t)index << 32 | i, memory_order_relaxed);
         *symbol = (struct vx_symbol){ .name = found.name, .kind = kind_of(found.type), .size = found.size,
                                       .address = found.value + image->bias, .is_weak = found.binding == STB_WEAK };
         return true;
@@ -131,8 +143,7 @@ vx_status vx_image_export(const struct vx_image *image, const char *name, vx_gad
     struct vxe_symbol found;
     if (!image || !name || !address)
         return VX_ERR_ARGUMENT;
-    bool dynamic = uses_dynamic(&image->elf);
-    for (uint32_t i = 0; vxe_symbol(&image->elf, dynamic, i, &found); i++) {
+    for (uint32_t i = 0; vxe_symbol(&image->elf, image->has_dynamic_exports, i, &found); i++) {
         if (!is_export(&found) || strcmp(found.name, name) != 0)
             continue;
         *address = found.value + image->bias;

@@ -64,7 +64,7 @@ struct vx_symbol {
     bool is_weak;
     bool is_bound;    /* import: there is a host function */
 };
-/* Export or import number `index`, from 0, in the file's order. False past the end. */
+/* Export or import number `index`, from 0, in the file's order; asked for in this order, all take linear time. False past the end. */
 bool vx_image_export_at(const struct vx_image *image, size_t index, struct vx_symbol *symbol);
 bool vx_image_import_at(const struct vx_image *image, size_t index, struct vx_symbol *symbol);
 
