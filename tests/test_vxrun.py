@@ -29,6 +29,13 @@ SMALL = {
     "loop": 'int main(void) { for (;;) __asm__ volatile(""); }',
     "sleep": '#include <unistd.h>\nint main(void) { sleep(100); return 0; }',
     "read": '#include <unistd.h>\nint main(void) { char c; return read(0, &c, 1) == 1 ? c : 99; }',
+    # timers that expire faster than they can be handled, natively too
+    "storm": '#include <signal.h>\n#include <stdlib.h>\n#include <sys/time.h>\n#include <time.h>\nstatic void tick(int n) { }\n'
+             'int main(int c, char **v) { struct itimerval fast = {{0, 1}, {0, 1}}; struct itimerspec at_once = {{0, 1}, {0, 1}}; '
+             'signal(SIGALRM, tick); setitimer(ITIMER_REAL, &fast, NULL); for (int i = 0; i < 32; i++) { timer_t timer; '
+             'struct sigevent e = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + i % 8}; signal(e.sigev_signo, tick); '
+             'if (timer_create(CLOCK_MONOTONIC, &e, &timer)) return 1; timer_settime(timer, 0, &at_once, NULL); } '
+             'volatile unsigned n = 0; do n++; while (c > 1 || n < 1000000); return 7; }',
     "eat": '#include <stdlib.h>\n#include <string.h>\nint main(void) { char *p = malloc(200 << 20); '
            'if (!p) return 3; memset(p, 1, 200 << 20); return 0; }',
     "calls": '#include <errno.h>\n#include <unistd.h>\n#include <sys/syscall.h>\n'
@@ -146,6 +153,10 @@ class Ends(unittest.TestCase):
             result = run("--time-limit", "0.2", guest, timeout=10)
             self.assertEqual(result.returncode, 125)
             self.assertIn("time limit reached", result.stderr)
+        result = run("--time-limit", "0.5", "storm", "endless", timeout=60)
+        self.assertEqual(result.returncode, 125)
+        self.assertIn("time limit reached", result.stderr)
+        self.assertEqual(run("storm", timeout=60).returncode, 7)
         # a blocked read
         reader, writer = os.pipe()
         result = subprocess.run([VXRUN, "--time-limit", "0.2", path("read")], stdin=reader,

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -94,6 +95,40 @@ static void overruns(void)
     timer_delete(timer);
 }
 
+/* Ticks that nobody could handle one by one are counted; what is set is what is shown. */
+static void fast(void)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+    struct itimerval alarm = {{0, 3}, {0, 100000}}, left_alarm;
+    struct itimerspec left;
+    sigset_t blocked, old;
+    siginfo_t info;
+    timer_t timer;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGRTMIN);
+    sigaddset(&blocked, SIGALRM);
+    sigprocmask(SIG_BLOCK, &blocked, &old);
+    timer_create(CLOCK_MONOTONIC, &event, &timer);
+    set(timer, 10000, 10000);
+    usleep(50000);
+    timer_gettime(timer, &left);
+    printf("fast: period %ld, left %d\n", left.it_interval.tv_nsec, left.it_value.tv_nsec > 0 && left.it_value.tv_nsec <= 10000);
+    while (sigwaitinfo(&blocked, &info) != SIGRTMIN)
+        ;
+    printf("of 5,000: %d\n", info.si_overrun > 4000 && timer_getoverrun(timer) > 4000);
+    timer_delete(timer);
+    setitimer(ITIMER_REAL, &alarm, NULL);
+    getitimer(ITIMER_REAL, &left_alarm);
+    printf("alarm: period %ld\n", left_alarm.it_interval.tv_usec);
+    alarm.it_value.tv_usec = alarm.it_interval.tv_usec = 0;
+    setitimer(ITIMER_REAL, &alarm, &left_alarm);
+    printf("was %ld\n", left_alarm.it_interval.tv_usec);
+    struct timespec at_once = {0, 0};
+    while (sigtimedwait(&blocked, &info, &at_once) >= 0)
+        ;
+    sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
 static sem_t done;
 
 static void in_a_thread(union sigval value)
@@ -157,6 +192,7 @@ int main(void)
     sigaction(SIGRTMIN, &action, NULL);
     by_signal();
     overruns();
+    fast();
     others();
     by_thread();
     return 0;

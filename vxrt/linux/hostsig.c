@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "vxrt/linux/threads.h"
@@ -136,12 +137,25 @@ void vxl_watch_deadline(struct vxl_proc *p)
     timer_settime(p->deadline_timer, TIMER_ABSTIME, &when, NULL);
 }
 
+static void stop_itimers(const struct vxl_proc *p)
+{
+    static const struct {
+        int signal;
+        __itimer_which_t which;
+    } all[] = {{SIGALRM, ITIMER_REAL}, {SIGVTALRM, ITIMER_VIRTUAL}, {SIGPROF, ITIMER_PROF}};
+    const struct itimerval none = {0};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (p->watched >> (all[i].signal - 1) & 1)
+            setitimer(all[i].which, &none, NULL);
+}
+
 void vxl_hostsig_end(struct vxl_proc *p)
 {
     current = NULL;
     if (p->has_deadline_timer)
         timer_delete(p->deadline_timer);
     p->has_deadline_timer = false;
+    stop_itimers(p); /* their signals would end this process */
     for (int signal = 1; signal <= 31; signal++)
         if (p->watched >> (signal - 1) & 1)
             vxl_unwatch_signal(p, signal, false);

@@ -126,6 +126,7 @@ struct vxl_proc {
     bool has_deadline_timer;
 
     struct vxl_timers *timers; /* timers.c; NULL: none was made */
+    struct timeval alarm_interval; /* of ITIMER_REAL, where the host's is longer; else 0 */
 
     /* processes */
     pid_t pid;            /* the host's when forking is allowed, else 1000 */
@@ -264,8 +265,13 @@ void vxl_loop(struct vxl_proc *p);
 
 /* timers.c */
 #define VXL_TIMER_SIGNAL (SIGRTMAX - 2) /* of the host */
+#define VXL_TICK_NS 250000 /* intervals of the host's timers are at least so long, times their number */
+/* Make an interval that long; how many of the guest's it is then. 0 stays 0. */
+uint32_t vxl_slow_down(struct timespec *interval, unsigned timers);
 void vxl_timers_note(struct vxl_proc *p, const siginfo_t *info);
 void vxl_timers_take(struct vxl_proc *p);
+/* The guest gets this signal: perhaps one of a timer's. */
+void vxl_timers_accept(struct vxl_proc *p, const struct abi32_siginfo *info);
 /* None is left: after execve, or in a forked child. */
 void vxl_timers_forget(struct vxl_proc *p, bool is_child);
 

@@ -125,17 +125,25 @@ static void settle_call(struct vxl_proc *p, const struct vxl_action *action)
     }
 }
 
+/* The signal is not pending any more: what came with it. */
+static const struct abi32_siginfo *accept_signal(struct vxl_proc *p, int signal)
+{
+    p->pending &= ~BIT(signal);
+    vxl_timers_accept(p, &p->infos[signal - 1]);
+    return &p->infos[signal - 1];
+}
+
 void vxl_deliver(struct vxl_proc *p)
 {
     while (!p->has_ended && vxl_has_signal(p)) {
         int signal = __builtin_ctzll(p->pending & ~p->blocked) + 1;
-        p->pending &= ~BIT(signal);
+        const struct abi32_siginfo *info = accept_signal(p, signal);
         if (p->actions[signal - 1].handler == HANDLER_DEFAULT) {
             vxl_end_with(p, VXL_SIGNALED, signal, NULL);
             return;
         }
         settle_call(p, &p->actions[signal - 1]);
-        run_handler(p, signal, &p->infos[signal - 1], NULL);
+        run_handler(p, signal, info, NULL);
     }
     settle_call(p, NULL);
     if (p->has_saved_mask) {
@@ -375,8 +383,8 @@ static int32_t timed_wait(struct vxl_proc *p, const uint32_t *a, bool is_64)
     if (!got)
         return waited == 0 ? -EAGAIN : -EINTR;
     int signal = __builtin_ctzll(got) + 1;
-    p->pending &= ~BIT(signal);
-    if (a[1] && !vxl_put(p, a[1], &p->infos[signal - 1], sizeof p->infos[0]))
+    const struct abi32_siginfo *info = accept_signal(p, signal);
+    if (a[1] && !vxl_put(p, a[1], info, sizeof *info))
         return -EFAULT;
     return signal;
 }

@@ -159,21 +159,46 @@ static int timer_signal(uint32_t which)
     return signals[which];
 }
 
+static struct abi32_itimerval show_itimer(const struct vxl_proc *p, uint32_t which, const struct itimerval *host)
+{
+    struct timeval value = host->it_value, interval = host->it_interval;
+    if (which == ITIMER_REAL && p->alarm_interval.tv_usec) {
+        interval = p->alarm_interval;
+        value.tv_usec = value.tv_usec ? (value.tv_usec - 1) % interval.tv_usec + 1 : 0;
+    }
+    return (struct abi32_itimerval){
+        {(int32_t)interval.tv_sec, (int32_t)interval.tv_usec}, {(int32_t)value.tv_sec, (int32_t)value.tv_usec}};
+}
+
+/* The others tick no faster than the kernel's clock. */
+static struct timeval slow_alarm(struct timeval *interval)
+{
+    struct timeval wanted = *interval;
+    struct timespec slow = {wanted.tv_sec, wanted.tv_usec * 1000};
+    if (wanted.tv_sec || wanted.tv_usec < 0 || vxl_slow_down(&slow, 1) == 1)
+        return (struct timeval){0};
+    interval->tv_usec = slow.tv_nsec / 1000;
+    return wanted;
+}
+
 int32_t vxl_setitimer(struct vxl_proc *p, const uint32_t *a)
 {
     struct abi32_itimerval in = {0}, out;
     struct itimerval old;
+    struct timeval alarm_interval = {0};
     if (a[0] > ITIMER_PROF)
         return -EINVAL;
     if (a[1] && !vxl_get(p, a[1], &in, sizeof in))
         return -EFAULT;
     struct itimerval new = {{in.interval.sec, in.interval.usec}, {in.value.sec, in.value.usec}};
     vxl_watch_signal(p, timer_signal(a[0]));
+    if (a[0] == ITIMER_REAL)
+        alarm_interval = slow_alarm(&new.it_interval);
     if (setitimer((__itimer_which_t)a[0], &new, &old))
         return -errno;
-    out = (struct abi32_itimerval){
-        {(int32_t)old.it_interval.tv_sec, (int32_t)old.it_interval.tv_usec},
-        {(int32_t)old.it_value.tv_sec, (int32_t)old.it_value.tv_usec}};
+    out = show_itimer(p, a[0], &old);
+    if (a[0] == ITIMER_REAL)
+        p->alarm_interval = alarm_interval;
     return !a[2] || vxl_put(p, a[2], &out, sizeof out) ? 0 : -EFAULT;
 }
 
@@ -184,9 +209,7 @@ int32_t vxl_getitimer(struct vxl_proc *p, const uint32_t *a)
         return -EINVAL;
     if (getitimer((__itimer_which_t)a[0], &now))
         return -errno;
-    struct abi32_itimerval out = {
-        {(int32_t)now.it_interval.tv_sec, (int32_t)now.it_interval.tv_usec},
-        {(int32_t)now.it_value.tv_sec, (int32_t)now.it_value.tv_usec}};
+    struct abi32_itimerval out = show_itimer(p, a[0], &now);
     return vxl_put(p, a[1], &out, sizeof out) ? 0 : -EFAULT;
 }
 
@@ -196,6 +219,7 @@ int32_t vxl_alarm(struct vxl_proc *p, const uint32_t *a)
     vxl_watch_signal(p, SIGALRM);
     if (setitimer(ITIMER_REAL, &new, &old))
         return -errno;
+    p->alarm_interval = (struct timeval){0};
     /* the rest is rounded, but never to nothing */
     int32_t left = (int32_t)old.it_value.tv_sec;
     if (old.it_value.tv_usec >= 500000 || (left == 0 && old.it_value.tv_usec))

@@ -1,5 +1,8 @@
 /*
  * POSIX timers: each is a timer of the host, whose signal tells which one has expired; the guest gets its own signal.
+ *
+ * Signals that follow each other faster than they are handled would leave no time for anything else, the guest's time limit
+ * among it. So the host's timers tick slowly enough for all of them together, and the ticks between are counted.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -8,13 +11,16 @@
 #include "vxrt/linux/threads.h"
 
 #define TIMER_LIMIT 32
+#define OVERRUN_LIMIT 0x7fffffffu /* DELAYTIMER_MAX of the kernel */
 
 struct vxl_timer {
     bool is_used;
     int signal;        /* 0: none */
     int32_t tid;       /* 0: to the process */
     uint32_t value;    /* sigev_value */
-    uint32_t overrun;  /* of the signal that was sent last */
+    uint32_t overrun;  /* of the signal that the guest got last */
+    struct timespec interval; /* as the guest set it */
+    uint32_t scale;    /* of these intervals to one of the host's */
     timer_t host;
     atomic_uint expired; /* since the last look */
 };
@@ -28,6 +34,33 @@ struct sigevent32 {
     int32_t signo, notify, tid;
 };
 
+uint32_t vxl_slow_down(struct timespec *interval, unsigned timers)
+{
+    uint64_t wanted = (uint64_t)interval->tv_sec * 1000000000u + (uint64_t)interval->tv_nsec, least = (uint64_t)VXL_TICK_NS * timers;
+    if (wanted == 0 || interval->tv_sec || wanted >= least)
+        return 1;
+    uint32_t scale = (uint32_t)((least + wanted - 1) / wanted);
+    *interval = (struct timespec){.tv_nsec = (long)(wanted * scale)};
+    return scale;
+}
+
+/* What is left of an interval that the host takes `scale` times as long. */
+static void show_faster(struct itimerspec *time, const struct vxl_timer *timer)
+{
+    if (timer->scale > 1) {
+        time->it_interval = timer->interval;
+        time->it_value.tv_nsec = time->it_value.tv_nsec ? (time->it_value.tv_nsec - 1) % timer->interval.tv_nsec + 1 : 0;
+    }
+}
+
+static unsigned count(const struct vxl_timers *timers)
+{
+    unsigned used = 0;
+    for (int id = 0; id < TIMER_LIMIT; id++)
+        used += timers->list[id].is_used;
+    return used;
+}
+
 /* For a signal handler. */
 void vxl_timers_note(struct vxl_proc *p, const siginfo_t *info)
 {
@@ -40,20 +73,29 @@ void vxl_timers_take(struct vxl_proc *p)
 {
     for (int id = 0; p->timers && id < TIMER_LIMIT; id++) {
         struct vxl_timer *timer = &p->timers->list[id];
-        uint32_t count = atomic_exchange(&timer->expired, 0);
+        uint64_t ticks = (uint64_t)atomic_exchange(&timer->expired, 0) * timer->scale;
+        uint32_t count = ticks < OVERRUN_LIMIT ? (uint32_t)ticks : OVERRUN_LIMIT;
         if (!count || !timer->is_used || !timer->signal)
             continue;
-        bool is_pending = p->pending & 1ull << (timer->signal - 1);
-        timer->overrun = is_pending ? timer->overrun + count : count - 1;
         struct abi32_siginfo info = {.signo = timer->signal, .code = SI_TIMER};
         info.u.pad[0] = (uint32_t)id;
-        info.u.pad[1] = timer->overrun;
+        info.u.pad[1] = count - 1;
         info.u.pad[2] = timer->value;
-        if (!timer->tid)
+        struct abi32_siginfo *waiting = &p->infos[timer->signal - 1];
+        bool is_waiting = p->pending & 1ull << (timer->signal - 1) && waiting->code == SI_TIMER && waiting->u.pad[0] == (uint32_t)id;
+        if (is_waiting)
+            waiting->u.pad[1] = waiting->u.pad[1] < OVERRUN_LIMIT - count ? waiting->u.pad[1] + count : OVERRUN_LIMIT;
+        else if (!timer->tid)
             vxl_raise(p, timer->signal, &info);
         else
             vxl_raise_in_thread(p, timer->tid, timer->signal, &info);
     }
+}
+
+void vxl_timers_accept(struct vxl_proc *p, const struct abi32_siginfo *info)
+{
+    if (info->code == SI_TIMER && p->timers && info->u.pad[0] < TIMER_LIMIT)
+        p->timers->list[info->u.pad[0]].overrun = info->u.pad[1];
 }
 
 void vxl_timers_forget(struct vxl_proc *p, bool is_child)
@@ -110,6 +152,7 @@ int32_t vxl_timer_create(struct vxl_proc *p, const uint32_t *a)
     timer->signal = is_silent ? 0 : wanted.signo;
     timer->tid = has_thread ? wanted.tid : 0;
     timer->value = a[1] ? wanted.value : id;
+    timer->scale = 1;
     timer->overrun = 0;
     if (vxl_put(p, a[2], &id, 4))
         return 0;
@@ -134,8 +177,14 @@ static int32_t set_time(struct vxl_proc *p, const uint32_t *a, bool is_64)
     if (!vxl_times_get(p, a[2], is_64, &new.it_interval) ||
         !vxl_times_get(p, a[2] + (is_64 ? 16 : 8), is_64, &new.it_value))
         return -EFAULT;
+    struct timespec interval = new.it_interval;
+    bool is_time = interval.tv_sec >= 0 && (unsigned long)interval.tv_nsec < 1000000000u;
+    uint32_t scale = is_time ? vxl_slow_down(&new.it_interval, count(p->timers)) : 1;
     if (timer_settime(timer->host, (int)a[1], &new, &old))
         return -errno;
+    show_faster(&old, timer);
+    timer->interval = interval;
+    timer->scale = scale;
     return !a[3] || put_times(p, a[3], is_64, &old) ? 0 : -EFAULT;
 }
 
@@ -157,6 +206,7 @@ static int32_t get_time(struct vxl_proc *p, const uint32_t *a, bool is_64)
         return -EINVAL;
     if (timer_gettime(timer->host, &now))
         return -errno;
+    show_faster(&now, timer);
     return put_times(p, a[1], is_64, &now) ? 0 : -EFAULT;
 }
 
