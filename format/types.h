@@ -27,7 +27,7 @@ typedef uint32_t vx_gaddr;
     X(VX_ERR_ADDRESS_SPACE, 5, "cannot reserve address space for the window") \
     X(VX_ERR_RANGE, 6, "guest address range is not valid")                    \
     X(VX_ERR_CPU, 7, "this machine lacks a CPU feature the code needs")       \
-    X(VX_ERR_BUSY, 8, "the box is running")                                   \
+    X(VX_ERR_BUSY, 8, "in use, or past the state in which this can be done")                                   \
     X(VX_ERR_UNSUPPORTED, 9, "not supported by this build")                   \
     X(VX_ERR_TOO_LARGE, 10, "larger than the limit")                          \
     X(VX_ERR_FULL, 11, "no space left")                                       \
@@ -78,6 +78,9 @@ typedef uint32_t vx_gaddr;
 typedef enum vx_status { VX_STATUS_LIST(VX_STATUS_ENUM) } vx_status;
 #undef VX_STATUS_ENUM
 
+#ifdef __cplusplus
+extern "C"
+#endif
 /* One sentence for a status. Never NULL; the string is static. Thread-safe. */
 const char *vx_strerror(vx_status status);
 

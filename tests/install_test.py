@@ -3,11 +3,13 @@
 
 usage: install_test.py CMAKE BINARY-DIR SOURCE-DIR
 
-Both libraries must link, from C and (the header) from C++, with no path into the source tree.
+Both libraries must link, from C and from C++, with no path into the source tree, and have every function that
+the headers declare.
 Exit status: 0 good, 1 not, 77 skipped.
 """
 import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +30,27 @@ def build(prefix, scratch, source, name, *link):
     done = subprocess.run([program], capture_output=True, text=True)
     if done.returncode != EXAMPLE_WITHOUT_GUEST:
         sys.exit(f"{name}: exit {done.returncode}: {done.stderr}")
+
+
+def declared(prefix):
+    """Names of all public functions."""
+    names = set()
+    for header in glob.glob(os.path.join(prefix, "include/vx/**/*.h"), recursive=True):
+        with open(header, encoding="utf-8") as text:
+            names |= set(re.findall(r"^(?:const )?(?:struct )?\w+ \*?(vx_\w+)\(", text.read(), re.M))
+    return sorted(names)
+
+
+def build_cxx(prefix, scratch, name, *link):
+    """A program in C++ that needs every function."""
+    names = declared(prefix)
+    assert {"vx_strerror", "vx_box_call", "vx_box_user", "vx_version", "vx_box_pointer"} <= set(names), names
+    program = os.path.join(scratch, name)
+    calls = ", ".join(f"(void (*)()){function}" for function in names)
+    run("c++", "-std=c++11", "-Wall", "-Wextra", "-Werror", "-Wno-cast-function-type", "-I" + os.path.join(prefix, "include"), "-x", "c++", "-", "-o", program,
+        "-x", "none", *link, input=("#include <vx/vxrt.h>\nvoid (*volatile all[])() = { " + calls + " };\n"
+                                    "int main() { return all[0] == nullptr; }\n").encode())
+    subprocess.run([program], check=True)
 
 
 def main():
@@ -55,8 +78,8 @@ def main():
             found = run("pkg-config", "--cflags", "--libs", "vxrt", capture_output=True, text=True,
                         env={**os.environ, "PKG_CONFIG_PATH": os.path.join(directory, "pkgconfig")})
             build(prefix, scratch, user, "packaged", "-Wl,-rpath," + directory, *found.stdout.split())
-        run("c++", "-fsyntax-only", "-Wall", "-Werror", "-I" + os.path.join(prefix, "include"), "-x", "c++", "-",
-            input=b"#include <vx/vxrt.h>\nint main() { return vx_version() == nullptr; }\n")
+        build_cxx(prefix, scratch, "cxx_static", static, "-lz", "-lxxhash", "-pthread")
+        build_cxx(prefix, scratch, "cxx_shared", "-L" + directory, "-Wl,-rpath," + directory, "-lvxrt")
         for tool in ("vxc", "vxrun"):
             run(os.path.join(prefix, "bin", tool), "--version")
     return 0

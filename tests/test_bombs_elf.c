@@ -166,7 +166,7 @@ static double seconds_for(enum bomb bomb, uint32_t size)
             fprintf(stderr, "%s: %s\n", names[bomb], error.text);
         if (status == VX_OK) {
             CU_ASSERT_EQUAL(vxt_elf_seeds(&elf, &seeds, &(size_t){ 0 }), VX_OK);
-            status = vx_image_open_memory(f.bytes, f.size, "bomb", &options, &image, &error);
+            status = vx_image_open_memory(f.bytes, f.size, &options, &image, &error);
             if (status == VX_OK)
                 CU_ASSERT_EQUAL(vx_image_export(image, "b", &address), VX_ERR_NO_SYMBOL);
             size_t exports = 0, imports = 0;

@@ -293,13 +293,28 @@ static void test_arguments(void)
     struct vx_trap trap;
     struct vx_error error;
     struct vx_image *image;
+    struct vx_box *box;
     CU_ASSERT_EQUAL(vx_box_run(NULL, &trap), VX_ERR_ARGUMENT);
     CU_ASSERT_EQUAL(vx_box_free(NULL), VX_OK);
     CU_ASSERT_EQUAL(vx_image_open("/nonexistent", NULL, &image, &error), VX_ERR_NOT_FOUND);
     CU_ASSERT_EQUAL(vx_image_open("/", NULL, &image, &error), VX_ERR_IO);
-    CU_ASSERT_EQUAL(vx_image_open_memory("nonsense", 8, "x", NULL, &image, &error), VX_ERR_ELF_MAGIC);
+    CU_ASSERT_EQUAL(vx_image_open_memory("nonsense", 8, NULL, &image, &error), VX_ERR_ELF_MAGIC);
+    /* Options without their size would be ignored, limits with them. */
+    CU_ASSERT_EQUAL(vx_image_open_memory("nonsense", 8, &(struct vx_image_options){ .ignore_cache = true }, &image, &error),
+                    VX_ERR_ARGUMENT);
+    CU_ASSERT_STRING_EQUAL(error.text, "vx_image_options: size is not set");
+    CU_ASSERT_EQUAL(vx_box_new(NULL, &(struct vx_box_options){ .max_memory = 4096 }, &box, &error), VX_ERR_ARGUMENT);
+    CU_ASSERT_STRING_EQUAL(error.text, "vx_box_options: size is not set");
     CU_ASSERT_STRING_EQUAL(vx_trap_name(VX_TRAP_SYSCALL), "system call");
     CU_ASSERT_STRING_EQUAL(vx_trap_name(99), "unknown trap");
+    char text[VX_TRAP_TEXT_BYTES];
+    trap = (struct vx_trap){ .kind = VX_TRAP_PAGE, .address = 16, .access = VX_ACCESS_WRITE };
+    CU_ASSERT_STRING_EQUAL(vx_trap_describe(&trap, text, sizeof text), "page fault writing 0x00000010");
+    CU_ASSERT_STRING_EQUAL(vx_trap_describe(&trap, text, 5), "page");
+    trap = (struct vx_trap){ .kind = VX_TRAP_ERROR, .status = VX_ERR_REJECTED, .detail = 5 };
+    CU_ASSERT_STRING_EQUAL(vx_trap_describe(&trap, text, sizeof text), "runtime error: rejected by the verifier: V05");
+    trap = (struct vx_trap){ .kind = VX_TRAP_EXIT, .detail = 134 };
+    CU_ASSERT_STRING_EQUAL(vx_trap_describe(&trap, text, sizeof text), "exit 134");
 }
 
 int main(void)

@@ -363,7 +363,7 @@ static void use_mutant(const uint8_t *bytes, size_t size, const struct vx_link *
     struct vx_box *box;
     struct vx_frame frames[8];
     struct vx_box_options options = { .size = sizeof options, .max_memory = 64 << 20 };
-    if (vx_image_open_memory(bytes, size, "mutant", NULL, &image, &error) != VX_OK)
+    if (vx_image_open_memory(bytes, size, NULL, &image, &error) != VX_OK)
         return;
     for (size_t i = 0; i < 100 && vx_image_export_at(image, i, &symbol); i++)
         vx_image_symbol_at(image, symbol.address, &symbol);

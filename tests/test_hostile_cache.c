@@ -191,7 +191,7 @@ static void run_file(const uint8_t *file, size_t size)
     struct vx_box *box;
     struct vx_stats stats;
     struct vx_regs regs;
-    if (vx_image_open_memory(file, size, "mutant", NULL, &image, &error) != VX_OK)
+    if (vx_image_open_memory(file, size, NULL, &image, &error) != VX_OK)
         return;
     bool is_used = vx_image_cache_status(image, &error) == VX_OK && vx_box_new(image, &options, &box, &error) == VX_OK;
     if (is_used) {

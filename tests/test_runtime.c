@@ -102,7 +102,7 @@ static struct vx_image *image_with(bool spoil)
     make_elf(program->elf, false);
     make_cache(program, spoil);
     struct vx_image_options options = { .size = sizeof options, .cache_path = program->path };
-    CU_ASSERT_EQUAL_FATAL(vx_image_open_memory(program->elf, FILE_BYTES, "program", &options, &image, &error), VX_OK);
+    CU_ASSERT_EQUAL_FATAL(vx_image_open_memory(program->elf, FILE_BYTES, &options, &image, &error), VX_OK);
     CU_ASSERT_EQUAL(vx_image_cache_status(image, &error), VX_OK);
     unlink(program->path);
     free(program);
@@ -286,7 +286,7 @@ static void test_other_guest(void)
     make_cache(program, false);
     program->elf[0x3080] ^= 1;
     struct vx_image_options options = { .size = sizeof options, .cache_path = program->path };
-    CU_ASSERT_EQUAL_FATAL(vx_image_open_memory(program->elf, FILE_BYTES, "program", &options, &image, &error), VX_OK);
+    CU_ASSERT_EQUAL_FATAL(vx_image_open_memory(program->elf, FILE_BYTES, &options, &image, &error), VX_OK);
     CU_ASSERT_EQUAL(vx_image_cache_status(image, &error), VX_ERR_VXC_GUEST);
     struct vx_box *box = box_of(image, false, 0);
     CU_ASSERT_EQUAL(run_to(box, VX_TRAP_SYSCALL, &trap).eax, 1000 * TURN);

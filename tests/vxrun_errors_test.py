@@ -144,6 +144,18 @@ class Programs(Case):
         shutil.copy("/bin/true", path("host"))
         self.fails(CANNOT_LOAD, "host", says=("host", "not a 32-bit"))
 
+    def test_plug_ins(self):
+        """What is there to be called by a host is no program, and says so."""
+        write("plug.c", b"int add(int a, int b) { return a + b; }\n")
+        write("park.s", b".globl _start\n_start: mov $0x56580001, %eax\n int $0x80\n ud2\n")
+        for name, source, *options in (("plug", "plug.c", "-shared", "-fPIC"), ("park", "park.s", "-static", "-no-pie")):
+            subprocess.run(["gcc", "-m32", "-nostdlib", *options, path(source), "-o", path(name)], check=True)
+            subprocess.run([VXC, "compile", path(name)], check=True)
+        for name in ("plug", "plug.vxc"):
+            self.fails(CANNOT_LOAD, name, says=(name, "shared object without an entry"))
+        for name in ("park", "park.vxc"):
+            self.fails(FAILED, "--time-limit", "20", name, says=(name + ":0x0804", "is a plug-in"))
+
     def test_damaged_headers(self):
         """Each byte of the ELF and program headers, made 0, 0x7f and 0xff: an error, or a guest that ends somehow."""
         image = read("prog")

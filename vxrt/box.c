@@ -184,6 +184,8 @@ void vxi_box_destroy(struct vx_box *box)
 
 vx_status vxi_box_make(const struct vx_box_options *options, uint32_t cpu, struct vx_box **out, struct vx_error *error)
 {
+    if (options && options->size < sizeof *options) /* limits that nobody reads would be none */
+        return vxi_fail(error, VX_ERR_ARGUMENT, 0, "vx_box_options: size is not set");
     vx_status status = vxi_signals_install();
     if (status != VX_OK)
         return vxi_fail(error, status, 0, "cannot install signal handlers");
@@ -192,7 +194,7 @@ vx_status vxi_box_make(const struct vx_box_options *options, uint32_t cpu, struc
         return vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
     box->max_pages = VXI_PAGE_COUNT;
     box->exec_low = UINT32_MAX;
-    if (options && options->size >= sizeof *options) {
+    if (options) {
         if (options->max_memory && options->max_memory < VXI_WINDOW_BYTES)
             box->max_pages = options->max_memory / VX_PAGE_BYTES;
         box->no_dynamic = options->no_dynamic;

@@ -164,9 +164,13 @@ static vx_status finish(struct vx_image *image, vx_status status, uint64_t start
     return VX_OK;
 }
 
-static const struct vx_image_options *known(const struct vx_image_options *options)
+/* Options whose size is not set would be ignored in silence. */
+static bool is_known(const struct vx_image_options *options, struct vx_error *error)
 {
-    return options && options->size >= sizeof *options ? options : NULL;
+    if (!options || options->size >= sizeof *options)
+        return true;
+    vxi_fail(error, VX_ERR_ARGUMENT, 0, "vx_image_options: size is not set");
+    return false;
 }
 
 static vx_status open_fd(struct vx_image *image, int fd, const struct vx_image_options *options,
@@ -193,14 +197,14 @@ vx_status vx_image_open(const char *path, const struct vx_image_options *options
     uint64_t start_ns = vxi_now_ns();
     struct vx_image *image;
     int fd;
-    if (!path || !out || !error)
+    if (!path || !out || !error || !is_known(options, error))
         return VX_ERR_ARGUMENT;
     vx_status status = vxi_open_file(path, &fd, error);
     if (status != VX_OK)
         return status;
     status = image_new(&image, error);
     if (status == VX_OK)
-        status = finish(image, open_fd(image, fd, known(options), error), start_ns, out, error);
+        status = finish(image, open_fd(image, fd, options, error), start_ns, out, error);
     close(fd);
     return status;
 }
@@ -224,17 +228,16 @@ static vx_status open_bytes(struct vx_image *image, const void *bytes, size_t si
     return status == VX_OK ? open_vxc(image, file, options, error) : status;
 }
 
-vx_status vx_image_open_memory(const void *bytes, size_t size, const char *name,
-                               const struct vx_image_options *options, struct vx_image **out,
-                               struct vx_error *error)
+vx_status vx_image_open_memory(const void *bytes, size_t size, const struct vx_image_options *options,
+                               struct vx_image **out, struct vx_error *error)
 {
     uint64_t start_ns = vxi_now_ns();
     struct vx_image *image;
-    if (!bytes || !out || !error)
+    if (!bytes || !out || !error || !is_known(options, error))
         return VX_ERR_ARGUMENT;
     vx_status status = image_new(&image, error);
     if (status == VX_OK)
-        status = finish(image, open_bytes(image, bytes, size, known(options), error), start_ns, out, error);
+        status = finish(image, open_bytes(image, bytes, size, options, error), start_ns, out, error);
     return status;
 }
 

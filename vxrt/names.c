@@ -1,6 +1,9 @@
 /*
  * Names for people: traps, the version.
  */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "vxrt/internal.h"
 
 const char *vx_trap_name(enum vx_trap_kind kind)
@@ -36,6 +39,33 @@ const char *vx_trap_name(enum vx_trap_kind kind)
     if ((unsigned)kind >= sizeof names / sizeof *names || !names[kind])
         return "unknown trap";
     return names[kind];
+}
+
+const char *vx_trap_describe(const struct vx_trap *trap, char *text, size_t size)
+{
+    static const char *const access[] = { "reading", "writing", "executing" };
+    const char *name = vx_trap_name(trap->kind);
+    switch (trap->kind) {
+    case VX_TRAP_PAGE: case VX_TRAP_STACK:
+        snprintf(text, size, "%s %s 0x%08" PRIx32, name, access[trap->access % 3], trap->address);
+        break;
+    case VX_TRAP_INTERRUPT:
+        snprintf(text, size, "%s 0x%02x", name, trap->vector);
+        break;
+    case VX_TRAP_EXIT: case VX_TRAP_HOST:
+        snprintf(text, size, "%s %" PRIu32, name, trap->detail);
+        break;
+    case VX_TRAP_ERROR:
+        if (trap->status == VX_ERR_REJECTED)
+            snprintf(text, size, "%s: %s: V%02" PRIu32, name, vx_strerror(trap->status), trap->detail);
+        else
+            snprintf(text, size, "%s: %s", name, vx_strerror(trap->status));
+        break;
+    default:
+        snprintf(text, size, "%s", name);
+        break;
+    }
+    return text;
 }
 
 const char *vx_version(void)

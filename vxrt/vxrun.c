@@ -79,31 +79,24 @@ static void warn_of_cache(const struct vxl_options *options, const char *path, c
 
 static void print_trap(const char *program, const struct vx_trap *trap)
 {
-    static const char *const access_names[] = {"reading", "writing", "executing"};
+    char text[VX_TRAP_TEXT_BYTES];
     if (trap->kind == VX_TRAP_LIMIT) {
         fprintf(stderr, "vxrun: %s: time limit reached\n", program);
         return;
     }
     fprintf(stderr, "%s:0x%08" PRIx32 ": error: ", program, trap->eip);
     switch (trap->kind) {
-    case VX_TRAP_PAGE:
-        fprintf(stderr, "page fault %s 0x%08" PRIx32 " (trap)\n",
-                access_names[trap->access % 3], trap->address);
-        break;
-    case VX_TRAP_INTERRUPT:
-        fprintf(stderr, "software interrupt 0x%02x (trap)\n", trap->vector);
+    case VX_TRAP_SYSCALL:
+        fputs("it is a plug-in, and waits to be called by a host (vx_park); vxrun runs programs\n", stderr);
         break;
     case VX_TRAP_NOT_CACHED:
         fputs("this path is not in the cache (--no-dynamic)\n", stderr);
         break;
     case VX_TRAP_ERROR:
-        fputs(vx_strerror(trap->status), stderr);
-        if (trap->status == VX_ERR_REJECTED)
-            fprintf(stderr, ": V%02" PRIu32, trap->detail);
-        fputc('\n', stderr);
+        fprintf(stderr, "%s\n", vx_trap_describe(trap, text, sizeof text));
         break;
     default:
-        fprintf(stderr, "%s (trap)\n", vx_trap_name(trap->kind));
+        fprintf(stderr, "%s (trap)\n", vx_trap_describe(trap, text, sizeof text));
         break;
     }
 }

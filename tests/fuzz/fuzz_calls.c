@@ -306,7 +306,7 @@ static void start(void)
     struct sigaction impatience = { .sa_handler = on_impatience };
     make_program();
     sandbox_start();
-    PROMISE(vx_image_open_memory(fuzz.program, sizeof fuzz.program, "prog", &options, &fuzz.image, &error) == VX_OK);
+    PROMISE(vx_image_open_memory(fuzz.program, sizeof fuzz.program, &options, &fuzz.image, &error) == VX_OK);
     fuzz.canary = mmap((void *)(uintptr_t)DATA, DATA_BYTES, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     PROMISE(fuzz.canary == (uint8_t *)(uintptr_t)DATA);

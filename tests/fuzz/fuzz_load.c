@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct vx_image *image;
     struct vx_box *box;
     image_options.load_bias = take(&data, &size, 1) % 4 * 0x01000000u;
-    vx_status status = vx_image_open_memory(data, size, "input", &image_options, &image, &error);
+    vx_status status = vx_image_open_memory(data, size, &image_options, &image, &error);
     if (status != VX_OK) {
         PROMISE(error.status == status && error.text[0]);
         return 0;

@@ -64,7 +64,7 @@ static void make_image(void)
     memcpy(file, &header, sizeof header);
     memcpy(file + sizeof header, segments, sizeof segments);
     memcpy(file + 0x1000, code, sizeof code);
-    PROMISE(vx_image_open_memory(file, sizeof file, "guest", &options, &image, &error) == VX_OK);
+    PROMISE(vx_image_open_memory(file, sizeof file, &options, &image, &error) == VX_OK);
 }
 
 static void ignore(int number)

@@ -2,6 +2,8 @@
  * For authors of plug-ins, in C and C++. A shared object does not need it: it exports and imports as any other.
  * A static executable cannot leave a symbol undefined, and has to say when it is ready; that is what this is for.
  *
+ *     #include <vx/vx_guest.h>
+ *
  *     VX_IMPORT(void, host_log, (const char *text))      at file scope, once in a program
  *
  *     VX_EXPORT int decode(const char *from, int size)
@@ -42,11 +44,11 @@
     __attribute__((visibility("default"), used, section(".data"))) type(*volatile name) parameters = 0;     \
     VX_C_END
 
-/* In main, once everything is prepared. Does not return; what main has on its stack stays. */
-static inline void vx_park(void)
+/* In main, once everything is prepared. Does not return; what main has on its stack stays. Where there is no host it is SIGILL. */
+__attribute__((noreturn)) static inline void vx_park(void)
 {
-    for (;;)
-        __asm__ volatile("int $0x80" : : "a"(0x56580001) : "memory");
+    __asm__ volatile("int $0x80" : : "a"(0x56580001) : "memory");
+    __builtin_trap(); /* there is no host: it was run as a program */
 }
 
 #endif

@@ -13,7 +13,7 @@
  *     vx_func_make(&add, address, "i(ii)");
  *     vx_box_call(box, &add, (union vx_value[]){ { .i32 = 2 }, { .i32 = 3 } }, &sum, &trap);
  *
- * docs/abi.md says what a plug-in may rely on.
+ * vxrt/examples/tour.c is a complete host; docs/abi.md says what a plug-in may rely on.
  *
  * Threads: as in vxrt.h; vx_func is plain data. A host function runs on the thread that runs the box, and may use that box by
  * vx_box_call, vx_box_resume, vx_box_backtrace and the functions for memory and registers; the others report
@@ -156,7 +156,8 @@ struct vx_start {
 /*
  * Prepare a box for calls; once. options and trap may be NULL. A shared object gets a stack and thread-local storage, and its
  * initialisers run in the order of the ELF specification. An executable runs from its entry, with the system calls that
- * its C library needs (docs/abi.md), until it calls vx_park (vx_guest.h).
+ * its C library needs (docs/abi.md), until it calls vx_park (vx_guest.h). Of an image that was not linked nothing runs: the box gets a
+ * stack only. After a reset to before its start, a box has to be started again.
  * VX_ERR_TRAP: it trapped instead, *trap says how: VX_TRAP_EXIT if an executable ended. VX_ERR_BUSY: running, or
  * started already. VX_ERR_RANGE: something is mapped where the stack belongs, below 0xfffe0000. VX_ERR_MEMORY,
  * VX_ERR_TOO_LARGE (max_memory, or a stack above 1 GiB).
@@ -178,11 +179,11 @@ vx_status vx_func_make(struct vx_func *func, vx_gaddr address, const char *signa
 
 /*
  * Call a guest function and wait for its result. args: one value for each argument (NULL if none); result may be NULL. trap may be
- * NULL too. May be called by host functions (a nested call).
+ * NULL too, and is set on VX_ERR_TRAP only. May be called by host functions (a nested call).
  * VX_ERR_TRAP: it did not return; *trap says why, the registers hold the state. The box may be inspected, and called again,
  * but what the guest was doing is left half done: reset or free the box if that matters, or go on by vx_box_resume.
  * VX_ERR_BUSY: it runs already, on another thread or below this call without a host function in between.
- * VX_ERR_ARGUMENT: not started.
+ * VX_ERR_ARGUMENT: not started (vx_box_start), or a null pointer.
  * A function may be left but not by longjmp or an exception past the host: VX_TRAP_ERROR with VX_ERR_UNWOUND.
  */
 vx_status vx_box_call(struct vx_box *box, const struct vx_func *func, const union vx_value *args,

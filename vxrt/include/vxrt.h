@@ -8,6 +8,14 @@
  *
  * Threads: functions on different boxes may run concurrently; functions on
  * one box must not, except vx_box_interrupt. Images are thread-safe.
+ *
+ * Conventions. A vx_status says how it went, VX_OK or why not; where a function also fills a struct vx_error, that is set on every
+ * failure but for VX_ERR_ARGUMENT about a null pointer, and its text names the cause (not the file: the caller knows that). What
+ * is written to *result, *image, *box and so on counts on VX_OK only. Option structures begin with their own size, so that later
+ * versions can add to them; one whose size is not set is VX_ERR_ARGUMENT, never ignored. Functions that close or free take NULL.
+ * A page has VX_PAGE_BYTES (4096) bytes. Where a function reports VX_ERR_MEMORY, the host's memory is exhausted.
+ *
+ *     cc host.c $(pkg-config --cflags --libs vxrt)       with #include <vx/vxrt.h>
  */
 #ifndef VXRT_H
 #define VXRT_H
@@ -41,14 +49,14 @@ struct vx_image_options {
  * does not match is not an error: the image runs without it and
  * vx_image_cache_status says why. options may be NULL. On success *image is owned by the
  * caller (vx_image_close). error may not be NULL; error->offset is a file offset.
- * VX_ERR_ARGUMENT: no such cpu; VX_ERR_CPU: this machine lacks something that it has.
+ * VX_ERR_NOT_FOUND, VX_ERR_IO (also: a directory or device): the file; VX_ERR_ELF_*, VX_ERR_VXC_*: what is in it;
+ * VX_ERR_ARGUMENT: no such cpu, or load_bias is not page-aligned; VX_ERR_CPU: this machine lacks something that it has.
  */
 vx_status vx_image_open(const char *path, const struct vx_image_options *options,
                         struct vx_image **image, struct vx_error *error);
-/* The same from memory; the bytes are copied. `name` is for messages. */
-vx_status vx_image_open_memory(const void *bytes, size_t size, const char *name,
-                               const struct vx_image_options *options, struct vx_image **image,
-                               struct vx_error *error);
+/* The same from memory; the bytes are copied. */
+vx_status vx_image_open_memory(const void *bytes, size_t size, const struct vx_image_options *options,
+                               struct vx_image **image, struct vx_error *error);
 /* Boxes keep their image alive: it is freed with the last of them. */
 void vx_image_close(struct vx_image *image);
 
@@ -76,11 +84,14 @@ struct vx_box_options {
     bool memory_traps;   /* a program (vx_box_start) that asks for more than there is: VX_TRAP_MEMORY; else it sees ENOMEM */
 };
 
-/* Make a box with the image's segments mapped. image may be NULL: an empty window.
- * options may be NULL. The box is owned by the caller. */
+/*
+ * Make a box with the image's segments mapped. image may be NULL: an empty window. options may be NULL. The box is owned by the
+ * caller. It takes some 40 GiB of address space (not of memory), which RLIMIT_AS counts. VX_ERR_ADDRESS_SPACE; VX_ERR_TOO_LARGE:
+ * the image needs more than max_memory; VX_ERR_ARGUMENT: no such cpu; VX_ERR_MEMORY.
+ */
 vx_status vx_box_new(struct vx_image *image, const struct vx_box_options *options,
                      struct vx_box **box, struct vx_error *error);
-/* VX_ERR_BUSY while it runs. */
+/* VX_ERR_BUSY while it runs, also for a host function of it; the box is as before then. */
 vx_status vx_box_free(struct vx_box *box);
 
 struct vx_regs {
@@ -91,6 +102,7 @@ struct vx_regs {
     uint32_t fs_base, gs_base;
     uint16_t es, cs, ss, ds, fs, gs; /* selectors as the guest sees them */
 };
+/* The registers where the box stopped, and goes on. While it runs: those of no moment in particular. */
 void vx_box_get_regs(const struct vx_box *box, struct vx_regs *regs);
 void vx_box_set_regs(struct vx_box *box, const struct vx_regs *regs);
 /* x87 and SSE state in the 512-byte FXSAVE layout of 32-bit mode. Set masks reserved MXCSR bits. */
@@ -104,20 +116,24 @@ void vx_box_set_ymm(struct vx_box *box, const uint8_t ymm[128]);
 
 enum { VX_PROT_NONE = 0, VX_PROT_EXEC = 1, VX_PROT_WRITE = 2, VX_PROT_READ = 4 };
 
-/* Map zeroed pages at [addr, addr + size): page-aligned, size > 0, not page 0, not past 4 GiB.
- * Replaces what was there. VX_ERR_RANGE, VX_ERR_MEMORY, VX_ERR_TOO_LARGE (max_memory). */
+/* Map zeroed pages at [addr, addr + size): addr page-aligned, size > 0 in bytes, rounded up to pages, not page 0, not past
+ * 4 GiB. prot: VX_PROT_* bits. Replaces what was there. VX_ERR_RANGE, VX_ERR_ARGUMENT (prot), VX_ERR_MEMORY, VX_ERR_TOO_LARGE
+ * (max_memory). */
 vx_status vx_box_map(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot);
+/* What is not mapped stays so. VX_ERR_RANGE, as above. */
 vx_status vx_box_unmap(struct vx_box *box, vx_gaddr addr, uint32_t size);
-/* All pages must be mapped. */
+/* VX_ERR_RANGE, as above, or not all pages are mapped; VX_ERR_ARGUMENT: no such prot. */
 vx_status vx_box_protect(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot);
-/* Map part of a file privately (copy-on-write), from a page-aligned offset; the file's bytes past its end read as in mmap(2). */
+/* Map part of a file privately (copy-on-write), from a page-aligned offset; the file's bytes past its end read as in mmap(2).
+ * fd may be closed. As vx_box_map; VX_ERR_ARGUMENT: fd or offset; VX_ERR_IO. */
 vx_status vx_box_map_file(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot, int fd, uint64_t offset);
 /*
  * The same, but shared: writes go to the file, and those of others show. fd -1: zeroed pages, shared with children after fork(2). Never
  * executable: VX_ERR_ARGUMENT. No part of snapshots; a reset unmaps it. fd may be closed.
  */
 vx_status vx_box_map_shared(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot, int fd, uint64_t offset);
-/* Find a free page-aligned range of `size` bytes, searching down from `below` (0: 0xfffff000). 0 if none. */
+/* Find a free page-aligned range of `size` bytes, rounded up to pages, searching down from `below` (0: 0xfffff000). 0 if none,
+ * or if size is 0. Nothing is reserved: map it (vx_box_map, vx_box_share) before the box runs again. */
 vx_gaddr vx_box_find_free(const struct vx_box *box, uint32_t size, vx_gaddr below);
 /* Protection of the page at addr: VX_PROT_* bits, or -1 if not mapped. */
 int vx_box_page_prot(const struct vx_box *box, vx_gaddr addr);
@@ -196,7 +212,8 @@ struct vx_trap {
     bool is_protection;/* PAGE: the page is mapped, but not for this access */
     uint8_t vector;    /* INTERRUPT: n; else the processor's vector */
     vx_status status;  /* ERROR */
-    uint32_t detail;   /* ERROR with VX_ERR_REJECTED: verifier rule; DEBUG: DR6, 0x4000 = single step */
+    uint32_t detail;   /* ERROR with VX_ERR_REJECTED: verifier rule; DEBUG: DR6, 0x4000 = single step; HOST: the function's code;
+                          EXIT: exit code, 128 + N: ended itself by signal N (134: abort) */
 };
 
 /*
@@ -209,7 +226,8 @@ vx_status vx_box_run(struct vx_box *box, struct vx_trap *trap);
 /* Stop the box at the next instruction boundary, from any thread or signal handler: the current run (or, if none, the
  * next) ends with VX_TRAP_STOPPED. Async-signal-safe. Requests do not add up. */
 void vx_box_interrupt(struct vx_box *box);
-/* Wall-clock time that runs may take in all from now on, in nanoseconds; then VX_TRAP_LIMIT. 0: no limit. VX_ERR_BUSY. */
+/* Wall-clock time that runs may take in all from now on, in nanoseconds; then VX_TRAP_LIMIT, at once in every later run until it
+ * is set anew (or vx_box_reset). 0: no limit. VX_ERR_BUSY: it runs. */
 vx_status vx_box_set_time_limit(struct vx_box *box, uint64_t nanoseconds);
 /*
  * The same for processor time of the threads that run the box, host functions included; then VX_TRAP_CPU_LIMIT. The kernel
@@ -217,7 +235,14 @@ vx_status vx_box_set_time_limit(struct vx_box *box, uint64_t nanoseconds);
  */
 vx_status vx_box_set_cpu_limit(struct vx_box *box, uint64_t nanoseconds);
 
+/* "page fault", "time limit reached" and so on. Never NULL; the string is static. Thread-safe. */
 const char *vx_trap_name(enum vx_trap_kind kind);
+/*
+ * What happened, for people: "page fault writing 0x00000010". Writes at most `size` bytes to text with the NUL, of which
+ * VX_TRAP_TEXT_BYTES are enough, and returns text. Nothing in it is of the host. Thread-safe.
+ */
+#define VX_TRAP_TEXT_BYTES 128
+const char *vx_trap_describe(const struct vx_trap *trap, char *text, size_t size);
 
 /* ---- what happened --------------------------------------------------- */
 
@@ -241,6 +266,7 @@ void vx_box_stats(const struct vx_box *box, struct vx_stats *stats);
 /* Guest addresses (before load bias) where run-time translation began since the box was made: for profiles. Owned by the box. */
 const vx_gaddr *vx_box_profile(const struct vx_box *box, size_t *count);
 
+/* "MAJOR.MINOR.PATCH" of the library. Static. */
 const char *vx_version(void);
 
 #include "vx_call.h"

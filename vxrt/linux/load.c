@@ -252,6 +252,8 @@ vx_status vxl_load(struct vxl_proc *p, const struct vxl_source *source, const ch
         *error = (struct vx_error){.status = VX_ERR_ELF_INTERP};
         return VX_ERR_ELF_INTERP;
     }
+    if (source->image && start.info.entry == start.info.load_bias)
+        return vxi_fail(error, VX_ERR_ELF_ENTRY, 0, "a shared object without an entry; it is for a host that calls its functions");
     vx_status status = vx_box_new(source->image, &p->config->box, &box, error);
     if (status)
         return status;

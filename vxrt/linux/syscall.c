@@ -2,6 +2,7 @@
  * System call dispatch: int 0x80 with the number in eax and up to six
  * arguments in ebx ecx edx esi edi ebp. What has no handler is refused.
  */
+#include "vxrt/internal.h"
 #include "vxrt/linux/calls.h"
 #include "vxrt/linux/threads.h"
 
@@ -28,7 +29,9 @@ void vxl_syscall(struct vxl_proc *p)
     p->call_number = number;
     p->in_syscall = true;
     p->has_replaced_regs = p->is_blocked = false;
-    if (number < VXL_CALL_LIMIT && rows[number].handler)
+    if (number == VXI_SYSTEM_PARK)
+        vxl_end_with(p, VXL_STOPPED, 0, &(struct vx_trap){.kind = VX_TRAP_SYSCALL, .eip = regs->eip});
+    else if (number < VXL_CALL_LIMIT && rows[number].handler)
         result = rows[number].handler(p, args);
     else
         p->refused[number < VXL_CALL_LIMIT ? number : VXL_CALL_LIMIT - 1]++;
