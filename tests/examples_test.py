@@ -18,16 +18,30 @@ import zlib
 WIDTH, HEIGHT = 200, 120
 # First letter of a file for plugins/bad.c -> what the host says of it.
 BAD = {
-    "C": "page fault at address 0x10 in decode+",
+    "C": "page fault reading 0x00000010 in decode+",
     "D": "divide error in decode+",
     "L": "time limit reached in decode+",
-    "E": "page fault at address 0x0",
+    "E": "page fault writing 0x00000000",
     "R": "stack overflow in recurse+",
     "A": "runtime error",
     "B": "exit 134",
     "P": "a picture of 32768x32768",
     "X": "the decoder refuses it (3)",
 }
+
+
+# What tour.c prints; docs/abi.md shows it.
+TOUR = """\
+plug-in: words 1.0
+5 words, the longest: plug-in
+spin: time limit reached
+USD: 220
+GBP: 170
+GBP: 170
+XXX: -1
+the host was asked 2 times
+uncaught: exit 134
+"""
 
 
 def run(*command, **options):
@@ -63,6 +77,12 @@ def check_filter(prefix, environment):
     lines = dict(line.split(": ") for line in done.stdout.splitlines())
     assert lines["plug-in"] == "configured", done.stdout
     assert float(lines["100 Hz"]) > 0.95 and 0.08 < float(lines["10000 Hz"]) < 0.12, done.stdout
+
+
+def check_tour(prefix, environment):
+    plugins = [os.path.join(prefix, "lib/vx-plugins", name + ".vxc") for name in ("words", "rates")]
+    done = run(os.path.join(prefix, "bin/tour"), *plugins, env=environment, stdout=subprocess.PIPE, text=True, timeout=60)
+    assert done.stdout == TOUR, done.stdout
 
 
 def make_pictures(source, root, scratch):
@@ -131,6 +151,7 @@ def main():
         library = os.path.dirname(glob.glob(os.path.join(vx, "lib*", "**", "libvxrt.so"), recursive=True)[0])
         environment = dict(os.environ, LD_LIBRARY_PATH=library)
         check_filter(prefix, environment)
+        check_tour(prefix, environment)
         if has_libraries:
             check_convert(prefix, environment, source, root, scratch)
         else:

@@ -46,7 +46,7 @@ const char *vx_trap_describe(const struct vx_trap *trap, char *text, size_t size
     static const char *const access[] = { "reading", "writing", "executing" };
     const char *name = vx_trap_name(trap->kind);
     switch (trap->kind) {
-    case VX_TRAP_PAGE: case VX_TRAP_STACK:
+    case VX_TRAP_PAGE:
         snprintf(text, size, "%s %s 0x%08" PRIx32, name, access[trap->access % 3], trap->address);
         break;
     case VX_TRAP_INTERRUPT:

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "decoder.h"
-#include "vxrt.h"
+#include <vx/vxrt.h>
 
 #define MEMORY (256ull << 20)
 #define NANOSECONDS 2000000000ull
@@ -41,12 +41,10 @@ static const char *plugin_for(const struct file *file)
 /* What happened, and where in the plug-in. */
 static bool report(const struct file *file, struct vx_box *box, vx_status status, const struct vx_trap *trap)
 {
+    char text[VX_TRAP_TEXT_BYTES];
     struct vx_frame where;
-    fprintf(stderr, "%s: %s", file->name, status == VX_ERR_TRAP ? vx_trap_name(trap->kind) : vx_strerror(status));
-    if (status == VX_ERR_TRAP && trap->kind == VX_TRAP_PAGE)
-        fprintf(stderr, " at address 0x%x", trap->address);
-    if (status == VX_ERR_TRAP && trap->kind == VX_TRAP_EXIT)
-        fprintf(stderr, " %u", trap->detail);
+    fprintf(stderr, "%s: %s", file->name,
+            status == VX_ERR_TRAP ? vx_trap_describe(trap, text, sizeof text) : vx_strerror(status));
     if (status == VX_ERR_TRAP && vx_box_backtrace(box, &where, 1) == 1 && where.symbol)
         fprintf(stderr, " in %s+0x%x", where.symbol, where.offset);
     fprintf(stderr, "\n");

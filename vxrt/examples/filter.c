@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "vxrt.h"
+#include <vx/vxrt.h>
 
 #define BLOCK 256
 #define BLOCKS 200
@@ -30,6 +30,13 @@ static void die(const char *what, const char *why)
     exit(1);
 }
 
+/* A call that was not made, or did not return. */
+static void die_of(const char *what, vx_status status, const struct vx_trap *trap)
+{
+    char text[VX_TRAP_TEXT_BYTES];
+    die(what, status == VX_ERR_TRAP ? vx_trap_describe(trap, text, sizeof text) : vx_strerror(status));
+}
+
 static struct vx_func find(struct vx_image *image, const char *name, const char *signature)
 {
     struct vx_func func;
@@ -47,8 +54,9 @@ static float play(struct vx_box *box, const struct vx_func *process, float *samp
     for (int b = 0; b < BLOCKS; b++) {
         for (int i = 0; i < BLOCK; i++)
             samples[i] = (float)sin(6.283185307 * frequency * (b * BLOCK + i) / RATE);
-        if (vx_box_call(box, process, &(union vx_value){ .i32 = BLOCK }, &peak, &trap) != VX_OK)
-            die("process", vx_trap_name(trap.kind));
+        vx_status status = vx_box_call(box, process, &(union vx_value){ .i32 = BLOCK }, &peak, &trap);
+        if (status != VX_OK)
+            die_of("process", status, &trap);
     }
     return peak.f32;
 }
@@ -67,8 +75,9 @@ int main(int argc, char **argv)
     if (vx_image_open(argv[1], NULL, &image, &error) != VX_OK || vx_image_link(image, &link, &error) != VX_OK ||
         vx_box_new(image, NULL, &box, &error) != VX_OK)
         die(argv[1], error.text);
-    if (vx_box_start(box, NULL, &trap) != VX_OK)
-        die(argv[1], vx_trap_name(trap.kind));
+    vx_status status = vx_box_start(box, NULL, &trap);
+    if (status != VX_OK)
+        die_of(argv[1], status, &trap);
     /* Samples go straight to the guest's memory: checked once, no copies. */
     if (vx_image_export(image, "block", &block) != VX_OK)
         die("block", "not in the plug-in");
@@ -76,8 +85,9 @@ int main(int argc, char **argv)
     struct vx_func configure = find(image, "configure", "v(dd)"), process = find(image, "process", "f(i)");
     if (!samples)
         die("block", "not writable");
-    if (vx_box_call(box, &configure, (union vx_value[]){ { .f64 = 1000 }, { .f64 = RATE } }, NULL, &trap) != VX_OK)
-        die("configure", vx_trap_name(trap.kind));
+    status = vx_box_call(box, &configure, (union vx_value[]){ { .f64 = 1000 }, { .f64 = RATE } }, NULL, &trap);
+    if (status != VX_OK)
+        die_of("configure", status, &trap);
     printf("100 Hz: %.2f\n", play(box, &process, samples, 100));
     printf("10000 Hz: %.2f\n", play(box, &process, samples, 10000));
     vx_box_free(box);

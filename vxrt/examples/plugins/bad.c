@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "../decoder.h"
-#include "vx_guest.h"
+#include <vx/vx_guest.h>
 
 VX_EXPORT struct picture picture;
 

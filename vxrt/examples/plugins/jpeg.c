@@ -6,7 +6,7 @@
 #include <jpeglib.h>
 
 #include "../decoder.h"
-#include "vx_guest.h"
+#include <vx/vx_guest.h>
 
 VX_EXPORT struct picture picture;
 static jmp_buf out_of_here;

@@ -3,7 +3,7 @@
 #include <webp/decode.h>
 
 #include "../decoder.h"
-#include "vx_guest.h"
+#include <vx/vx_guest.h>
 
 VX_EXPORT struct picture picture;
 
