@@ -28,7 +28,7 @@ static vx_status read_header(const struct vxe_elf *elf, struct header *h, struct
     struct vxi_cursor c = vxi_cursor(elf->bytes, elf->size);
     const uint8_t *magic = vxi_take(&c, SELFMAG);
     if (!magic || memcmp(magic, ELFMAG, SELFMAG) != 0)
-        return vxi_fail(error, VX_ERR_ELF_MAGIC, 0, "not an ELF file");
+        return vxi_fail(error, VX_ERR_ELF_MAGIC, 0, elf->size ? "no ELF header at its start" : "the file is empty");
     const uint8_t *ident = vxi_take(&c, EI_NIDENT - SELFMAG);
     h->type = vxi_u16(&c);
     h->machine = vxi_u16(&c);
@@ -47,8 +47,10 @@ static vx_status read_header(const struct vxe_elf *elf, struct header *h, struct
     if (ident[EI_CLASS - SELFMAG] != ELFCLASS32 || ident[EI_DATA - SELFMAG] != ELFDATA2LSB ||
         h->machine != EM_386)
         return vxi_fail(error, VX_ERR_ELF_CLASS, EI_CLASS,
-                        "class %u, data %u, machine %u: not 32-bit little-endian i386",
-                        ident[EI_CLASS - SELFMAG], ident[EI_DATA - SELFMAG], h->machine);
+                        "%s, %s, machine %u; wanted are 32-bit, little-endian, machine %u",
+                        ident[EI_CLASS - SELFMAG] == ELFCLASS32 ? "32-bit" : ident[EI_CLASS - SELFMAG] == ELFCLASS64 ? "64-bit" : "no known size",
+                        ident[EI_DATA - SELFMAG] == ELFDATA2LSB ? "little-endian" : ident[EI_DATA - SELFMAG] == ELFDATA2MSB ? "big-endian" : "no known byte order",
+                        h->machine, EM_386);
     if (h->type != ET_EXEC && h->type != ET_DYN)
         return vxi_fail(error, VX_ERR_ELF_TYPE, 16, "ELF type %u is not executable or shared",
                         h->type);

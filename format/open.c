@@ -27,7 +27,7 @@ static vx_status check_header(struct vxf_file *file, struct vx_error *error)
     struct vxi_cursor c = vxi_cursor(file->bytes, file->present);
     const uint8_t *magic = vxi_take(&c, sizeof VXI_MAGIC - 1);
     if (!magic || memcmp(magic, VXI_MAGIC, sizeof VXI_MAGIC - 1) != 0)
-        return vxi_fail(error, VX_ERR_VXC_MAGIC, 0, "not a .vxc file");
+        return vxi_fail(error, VX_ERR_VXC_MAGIC, 0, file->size ? "no .vxc header at its start" : "the file is empty");
     uint32_t version = vxi_u32(&c), reserved = vxi_u32(&c);
     uint64_t size = vxi_u64(&c), hash[2], expected[2];
     expected[0] = vxi_u64(&c);
@@ -49,7 +49,8 @@ static vx_status check_header(struct vxf_file *file, struct vx_error *error)
     if (file->fd < 0) {
         vxf_hash128(file->bytes + VXI_HASHED_FROM, file->present - VXI_HASHED_FROM, hash);
         if (hash[0] != expected[0] || hash[1] != expected[1])
-            return vxi_fail(error, VX_ERR_VXC_HASH, 24, "file hash does not match its contents");
+            return vxi_fail(error, VX_ERR_VXC_HASH, 24, "header %016" PRIx64 "%016" PRIx64 ", contents %016" PRIx64 "%016" PRIx64,
+                            expected[1], expected[0], hash[1], hash[0]);
     }
     uint32_t count = vxi_u32(&c);
     reserved = vxi_u32(&c);

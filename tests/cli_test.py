@@ -84,7 +84,7 @@ class Usage(Case):
     def test_wrong_usage(self):
         lines = ["", "nothing", "--nothing", "compile", "compile -x g", "compile -o", "compile g h", "compile -j g",
                  "compile -j 0 g", "compile -j 1025 g", "compile -jx g", "compile -j -1 g", "compile --level g", "compile --level 10 g",
-                 "compile --level=x g", "compile --level -1 g", "compile --profile", "compile --detach g", "compile g -o",
+                 "compile --level=x g", "compile --cpu", "compile --cpu= g", "compile --cpu z80 g", "compile --level -1 g", "compile --profile", "compile --detach g", "compile g -o",
                  "verify", "verify --nothing f", "verify --against", "verify --against g", "verify --profile p f", "verify --profile",
                  "info", "info a b", "info -x a", "dump", "dump a b", "dump -x a", "dump --at", "dump --at zz f",
                  "dump --at 100000000 f", "dump --at= f"]
@@ -125,8 +125,35 @@ class Files(Case):
                 for command in ("verify", "info", "dump"):
                     self.ends(REJECTED, command, name, message=name)
         shutil.copy("/bin/true", path("host"))
-        self.ends(REJECTED, "compile", "host", message="not a 32-bit")
-        self.assertFalse(os.path.exists(path("host.vxc")))
+        self.ends(REJECTED, "compile", "host", message="64-bit, little-endian, machine 62; wanted")
+        image = read("small")
+        for name, at, value, says in (("big", 5, 2, "32-bit, big-endian"), ("wide", 4, 2, "64-bit"), ("arm", 18, 40, "machine 40"),
+                                      ("object", 16, 1, "ELF type 1")):
+            write(name, image[:at] + bytes([value]) + image[at + 1:])
+            self.ends(REJECTED, "compile", name, message=says)
+        self.assertFalse([name for name in ("host", "big", "wide", "arm", "object") if os.path.exists(path(name + ".vxc"))])
+
+    def test_other_caches(self):
+        """From the future, and damaged: said with the place and both values."""
+        cache = read("small.vxc")
+        future = cache[:8] + (99).to_bytes(4, "little") + cache[12:]
+        damaged = cache[:-1] + bytes([cache[-1] ^ 1])
+        for name, content, says in (("future.vxc", future, "future.vxc+0x8: error: unknown .vxc format version: format version 99"),
+                                    ("damaged.vxc", damaged, "damaged.vxc+0x18: error: file hash does not match its contents: header"),
+                                    ("empty.vxc", b"", "empty.vxc: error: not a .vxc file: the file is empty")):
+            write(name, content)
+            for command in ("verify", "info", "dump"):
+                self.ends(REJECTED, command, name, message=says)
+
+    def test_trees(self):
+        os.makedirs(path("tree", "bin"))
+        shutil.copy(path("small"), path("tree", "bin"))
+        for line in ("--tree tree", "--tree tree -o caches small", "--tree tree -o caches --profile p", "--tree", "--tree= -o caches"):
+            self.ends(USAGE, "compile", *line.split(), message="--tree")
+        for line, name in (("--tree none -o caches", "none"), ("--tree small -o caches", "small"), ("--tree tree -o small", "small"),
+                           ("--tree tree -o /proc/caches", "/proc/caches")):
+            self.ends(SYSTEM, "compile", *line.split(), message=f"vxc: error: {name}: ")
+        self.assertEqual(sorted(os.listdir(path("tree", "bin"))), ["small"])
 
     def test_hostile_elf(self):
         """Each byte of the headers, made 0, 0x7f and 0xff: translated or refused, never a crash."""

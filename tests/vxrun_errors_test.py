@@ -138,7 +138,9 @@ class Programs(Case):
         for name, content, cause in (("empty", b"", "not an ELF"), ("script", b"#!/bin/sh\n", "not an ELF"),
                                      ("magic", b"\x7fELF", "ELF header"), ("half", image[:40], "ELF header"),
                                      ("arm", image[:18] + b"\x28" + image[19:], "not a 32-bit"),
-                                     ("object", image[:16] + b"\x01" + image[17:], "object")):
+                                     ("object", image[:16] + b"\x01" + image[17:], "object"),
+                                     ("wide", image[:4] + b"\x02" + image[5:], "64-bit"),
+                                     ("big", image[:5] + b"\x02" + image[6:], "big-endian")):
             with self.subTest(name=name):
                 self.fails(CANNOT_LOAD, write(name, content), says=(name, cause))
         shutil.copy("/bin/true", path("host"))
@@ -177,6 +179,12 @@ class Caches(Case):
                 self.fails(CANNOT_LOAD, name, says=name)
                 self.runs("--cache", name, "prog", says=("cut.vxc", "is not used"))
 
+    def test_from_the_future(self):
+        good = read("prog.vxc")
+        name = write("future.vxc", good[:8] + (99).to_bytes(4, "little") + good[12:])
+        self.fails(CANNOT_LOAD, name, says=("future.vxc+0x8: ", "format version 99"))
+        self.runs("--cache", name, "prog", says=("future.vxc is not used", "format version 99"))
+
     def test_not_usable(self):
         os.mkfifo(path("pipe.vxc"))
         os.mkdir(path("dir.vxc"))
@@ -191,6 +199,52 @@ class Caches(Case):
         os.chmod(path("closed.vxc"), 0)
         self.runs("--cache", "closed.vxc", "prog", says=("closed.vxc", "Permission denied"), **user)
         self.fails(CANNOT_LOAD, "closed.vxc", says=("closed.vxc", "Permission denied"), **user)
+
+
+class Roots(Case):
+    """--root and its cache directory."""
+
+    def test_bad_places(self):
+        for arguments, says in ((("--root", "none", "prog"), "--root: none: No such file"), (("--root", "prog", "prog"), "--root: prog: Not a dir"),
+                                (("--root", ".", "--cache-dir", "none", "/prog"), "--cache-dir: none: No such file"),
+                                (("--root", ".", "--cache-dir", "prog", "/prog"), "--cache-dir: prog: Not a dir"),
+                                (("--cache-write", "prog"), "need --root"), (("--cache-dir", ".", "prog"), "need --root"),
+                                (("--root", ".", "--cache", "prog.vxc", "/prog"), "--cache"), (("--net=far", "prog"), "--net: "),
+                                (("--cpu", "z80", "prog"), "z80"), (("--cpu",), "--cpu")):
+            with self.subTest(arguments=arguments):
+                self.fails(FAILED, *arguments, says=says)
+        self.fails(MISSING, "--root", ".", "/none", says=("/none", "not found"))
+        self.fails(MISSING, "--root", ".", "none", says=("none", "not found"))
+        for name, content in (("/empty.elf", b""), ("/big.elf", read("prog")[:5] + b"\x02" + read("prog")[6:])):
+            write(name[1:], content)
+            os.chmod(path(name[1:]), 0o755)
+            self.fails(CANNOT_LOAD, "--root", ".", name, says=name)
+
+    def test_closed_cache_directory(self):
+        user = self.as_nobody()
+        os.mkdir(path("caches"))
+        self.runs("--root", WORK, "--cache-dir", "caches", "--cache-write", "/prog")
+        before = sorted(os.listdir(path("caches")))
+        self.assertTrue(before)
+        for mode, says in ((0o000, "Permission denied"), (0o700, "Permission denied")):
+            os.chmod(path("caches"), mode)
+            self.fails(FAILED, "--root", WORK, "--cache-dir", "caches", "/prog", says=("--cache-dir: caches", says), **user)
+        os.chmod(path("caches"), 0o555)
+        self.runs("--root", WORK, "--cache-dir", "caches", "/prog", **user)
+        self.assertEqual(sorted(os.listdir(path("caches"))), before)
+
+    def test_full_cache_directory(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can mount a small tmpfs")
+        os.makedirs(path("small"), exist_ok=True)
+        script = ('mount -t tmpfs -o size=16k none small || exit 77; cat /dev/zero >small/filler 2>/dev/null; "$@"; code=$?; '
+                  'find small -type f ! -name filler; exit $code')
+        done = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", VXRUN, "--root", ".", "--cache-dir", "small", "--cache-write", "/prog"],
+                              cwd=WORK, capture_output=True, check=False)
+        if done.returncode in (1, 77) and b"vxrun" not in done.stderr:
+            self.skipTest("cannot mount a tmpfs here: " + done.stderr.decode())
+        self.assertEqual((done.returncode, done.stdout), (GUEST, b"hello\n"), done.stderr)
+        self.assertRegex(done.stderr.decode(), r"^vxrun: small: cannot write caches: .*No space left on device\n$")
 
 
 class Memory(Case):

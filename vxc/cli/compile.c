@@ -73,6 +73,8 @@ static int parse(int argc, char **argv, struct options *options)
                 return usage_error("compile", "--tree needs a directory");
             options->tree = value;
         } else if ((value = option_value(argc, argv, &i, "--cpu"))) {
+            if (!*value)
+                return usage_error("compile", "--cpu needs a name");
             if (!vxf_cpu_parse(value, vxv_cpu_of_this_machine(), &options->cpu))
                 return usage_error("compile", "--cpu: no such CPU: '%s'", value);
         } else if (!strcmp(argument, "--detached")) {

@@ -42,7 +42,7 @@ static vx_status read_head(struct file *f, struct vx_error *error)
 {
     const Elf32_Ehdr *head = &f->head;
     if (!read_at(f->fd, &f->head, sizeof f->head, 0) || memcmp(head->e_ident, ELFMAG, SELFMAG))
-        return bad(error, VX_ERR_ELF_MAGIC, "not an ELF file");
+        return bad(error, VX_ERR_ELF_MAGIC, "no ELF header at its start");
     if (head->e_ident[EI_CLASS] != ELFCLASS32 || head->e_ident[EI_DATA] != ELFDATA2LSB ||
         head->e_machine != EM_386 || (head->e_type != ET_EXEC && head->e_type != ET_DYN))
         return bad(error, VX_ERR_ELF_CLASS, "not an i386 program");
