@@ -70,6 +70,18 @@ static void check_streams(struct vx_image *image, struct vx_box *box, int out, i
     CU_ASSERT_EQUAL(vx_box_set_stream(box, VX_MAX_STREAMS, 1), VX_ERR_ARGUMENT);
 }
 
+/* By the table of .eh_frame where there is one (-static-pie), else by .eh_frame itself (-static). */
+static void check_abort_frames(struct vx_box *box)
+{
+    struct vx_frame frames[16];
+    size_t count = vx_box_backtrace(box, frames, 16), at = 0;
+    while (at < count && !(frames[at].symbol && strcmp(frames[at].symbol, "abort") == 0))
+        at++;
+    CU_ASSERT_EQUAL_FATAL(at + 3, count);
+    CU_ASSERT_TRUE(frames[at + 1].symbol && strcmp(frames[at + 1].symbol, "give_up") == 0);
+    CU_ASSERT_TRUE(frames[at + 2].is_host);
+}
+
 static void test_programs(void)
 {
     for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
@@ -88,6 +100,7 @@ static void test_programs(void)
         trap = call_trap(image, box, "ask_missing", "i()", NULL, VX_TRAP_IMPORT);
         trap = call_trap(image, box, "give_up", "v()", NULL, VX_TRAP_EXIT);
         CU_ASSERT_EQUAL(trap.detail, 128 + 6); /* SIGABRT */
+        check_abort_frames(box);
         trap = call_trap(image, box, "leave", "v(i)", ARGS(I(7)), VX_TRAP_EXIT);
         CU_ASSERT_EQUAL(trap.detail, 7);
         vx_box_free(box);

@@ -5,6 +5,7 @@
  * trusted: what does not look as compilers write it ends the walk. Of the many encodings those are known that gcc and
  * clang use on i386.
  */
+#include <elf.h>
 #include <string.h>
 
 #include "format/cursor.h"
@@ -15,6 +16,7 @@ enum { ENC_PCREL_S32 = 0x1b, ENC_U32 = 0x03, ENC_TABLE = 0x3b };
 enum { REG_ESP = 4, REG_EBP = 5, REG_EIP = 8, REG_COUNT = 9 };
 #define STATES 8
 #define MAX_BYTES 0x10000u /* of one entry */
+#define MAX_ENTRIES 0x40000u
 
 enum rule_kind { RULE_SAME, RULE_OFFSET, RULE_UNKNOWN };
 struct rules {
@@ -208,14 +210,42 @@ static bool read_cie(const struct vxe_elf *elf, vx_gaddr addr, struct program *p
     return is_good;
 }
 
+/* Static programs that are not position-independent have no table, but a symbol where most of .eh_frame begins (crtbeginT.o). */
+static vx_gaddr find_begin(const struct vxe_elf *elf)
+{
+    struct vxe_symbol symbol;
+    for (uint32_t i = 0; vxe_symbol(elf, false, i, &symbol); i++)
+        if (symbol.type == STT_OBJECT && strcmp(symbol.name, "__EH_FRAME_BEGIN__") == 0)
+            return symbol.value;
+    return 0;
+}
+
+/* The same as find_fde without a table: one entry after the other. */
+static vx_gaddr scan_fde(const struct vxe_elf *elf, vx_gaddr addr)
+{
+    vx_gaddr at = find_begin(elf);
+    for (uint32_t i = 0; at != 0 && i < MAX_ENTRIES; i++) {
+        struct vxi_cursor c = bytes_at(elf, at, 16);
+        uint32_t length = vxi_u32(&c), id = vxi_u32(&c), begin = vxi_u32(&c) + at + 8, size = vxi_u32(&c);
+        if (c.bad || length == 0 || length > MAX_BYTES)
+            return 0;
+        if (id != 0 && addr - begin < size)
+            return at;
+        at += 4 + length;
+    }
+    return 0;
+}
+
 /* Where the description of the function with `addr` is, 0 if there is none. */
 static vx_gaddr find_fde(const struct vxe_elf *elf, vx_gaddr addr)
 {
+    if (!elf->eh_frame_hdr)
+        return scan_fde(elf, addr);
     struct vxi_cursor head = bytes_at(elf, elf->eh_frame_hdr, 12);
     const uint8_t *form = vxi_take(&head, 4);
     vxi_u32(&head);
     uint32_t count = vxi_u32(&head), low = 0, high = count;
-    if (!elf->eh_frame_hdr || head.bad || form[0] != 1 || form[1] != ENC_PCREL_S32 || form[2] != ENC_U32 || form[3] != ENC_TABLE)
+    if (head.bad || form[0] != 1 || form[1] != ENC_PCREL_S32 || form[2] != ENC_U32 || form[3] != ENC_TABLE)
         return 0;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;

@@ -209,7 +209,8 @@ struct vx_frame {
 };
 /*
  * Where the box stopped and by which calls it got there, the innermost first. Writes at most `capacity` entries and
- * returns how many. The first is exact; the others are found by the file's .eh_frame, which compilers write unless told not to, and
+ * returns how many. The first is exact; the others are found by the file's .eh_frame, which compilers write unless told not to (in a
+ * stripped program that is not position-independent it is found only if that was linked with --eh-frame-hdr), and
  * by frame pointers where it has nothing. They are what the guest says: right for a guest that does not lie.
  */
 size_t vx_box_backtrace(struct vx_box *box, struct vx_frame *frames, size_t capacity);
