@@ -27,7 +27,8 @@ least() { printf '%s\n' "$@" | sort -n | head -n 1; }
 
 say 'Install what is missing, and build'
 run ./scripts/deps.sh
-run cmake --preset release -G Ninja -DVX_TESTS=OFF >build/demo.log 2>&1 || { cat build/demo.log; exit 1; }
+printf '$ %s\n' 'cmake --preset release -G Ninja -DVX_TESTS=OFF'
+cmake --preset release -G Ninja -DVX_TESTS=OFF >build/demo.log 2>&1 || { cat build/demo.log; exit 1; }
 run cmake --build build -- --quiet
 
 say 'A real guest: a JPEG encoder and decoder, unmodified i386 code'

@@ -16,8 +16,8 @@
  * vxrt/examples/tour.c is a complete host; docs/abi.md says what a plug-in may rely on.
  *
  * Threads: as in vxrt.h; vx_func is plain data. A host function runs on the thread that runs the box, and may use that box by
- * vx_box_call, vx_box_resume, vx_box_backtrace and the functions for memory and registers; the others report
- * VX_ERR_BUSY. Nothing here may be called from a signal handler.
+ * vx_box_call, vx_box_resume, vx_box_backtrace and the functions for memory, registers, streams and the user pointer; those that
+ * start, end, limit, save or reset it report VX_ERR_BUSY. Nothing here may be called from a signal handler.
  */
 #ifndef VX_CALL_H
 #define VX_CALL_H

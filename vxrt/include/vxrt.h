@@ -64,7 +64,7 @@ void vx_image_close(struct vx_image *image);
 vx_status vx_image_cache_status(const struct vx_image *image, struct vx_error *error);
 
 struct vx_image_info {
-    vx_gaddr entry;      /* with load bias */
+    vx_gaddr entry;      /* with load bias; equal to it where the file has none (a shared object) */
     vx_gaddr load_bias;
     vx_gaddr low, high;  /* [low, high) covers all segments */
     vx_gaddr phdr;       /* guest address of the program headers, 0 if unmapped */
@@ -141,7 +141,7 @@ int vx_box_page_prot(const struct vx_box *box, vx_gaddr addr);
  * VX_ERR_RANGE if any byte is not accessible, and then nothing is promised about a partial copy. Writes to pages with translated code drop that code. */
 vx_status vx_box_read(struct vx_box *box, vx_gaddr addr, void *dst, size_t size);
 vx_status vx_box_write(struct vx_box *box, vx_gaddr addr, const void *src, size_t size);
-/* As vx_box_write, but ignores guest write protection (loaders, debuggers). */
+/* As vx_box_write, but ignores guest write protection (loaders, debuggers); not that of a buffer shared for reading: VX_ERR_RANGE. */
 vx_status vx_box_poke(struct vx_box *box, vx_gaddr addr, const void *src, size_t size);
 /* Copy a NUL-terminated string, at most size bytes with its NUL. VX_ERR_RANGE, VX_ERR_TOO_LARGE. */
 vx_status vx_box_read_string(struct vx_box *box, vx_gaddr addr, char *dst, size_t size);
@@ -154,7 +154,8 @@ void *vx_box_pointer(struct vx_box *box, vx_gaddr addr, uint32_t size, int prot)
 /*
  * The code of a .vxc file, to be used where its guest file lies `bias` (page-aligned) above the addresses in the
  * file. Immutable, thread-safe, for any number of boxes. fd: the cache, open for reading; it stays the caller's. On
- * success *code is owned by the caller. VX_ERR_VXC_*, VX_ERR_CPU, VX_ERR_MEMORY, VX_ERR_ADDRESS_SPACE.
+ * success *code is owned by the caller. VX_ERR_VXC_*, VX_ERR_CPU, VX_ERR_MEMORY, VX_ERR_ADDRESS_SPACE; VX_ERR_IO: fd is not of a
+ * regular file; VX_ERR_ARGUMENT: bias.
  */
 struct vx_code;
 vx_status vx_code_open(int fd, vx_gaddr bias, struct vx_code **code, struct vx_error *error);
@@ -246,6 +247,7 @@ const char *vx_trap_describe(const struct vx_trap *trap, char *text, size_t size
 
 /* ---- what happened --------------------------------------------------- */
 
+/* Of a box since it was made, of all its threads; a reset does not begin anew. Times are of a wall clock, in nanoseconds. */
 struct vx_stats {
     uint64_t open_ns;            /* opening the image: read, check, map */
     uint64_t load_ns, verify_ns; /* inflating and verifying cache chunks */
@@ -256,10 +258,10 @@ struct vx_stats {
     uint64_t guest_bytes_translated;
     uint64_t translate_ns;
     uint64_t dispatches;         /* exits to the dispatcher of all kinds */
-    uint64_t return_misses;
-    uint64_t helpers;
+    uint64_t return_misses;      /* returns to elsewhere than their calls came from */
+    uint64_t helpers;            /* instructions that the runtime did */
     uint64_t traps;
-    uint64_t code_invalidations;
+    uint64_t code_invalidations; /* times that code was dropped because the guest's bytes changed */
 };
 void vx_box_stats(const struct vx_box *box, struct vx_stats *stats);
 
