@@ -109,8 +109,8 @@ struct vx_link {
  * Make the image a plug-in: bind its imports and apply its relocations for its load address. Once, before the first box.
  * link may be NULL: no host functions. A file with relocations in its code runs without its cache
  * (vx_image_cache_status: VX_ERR_ELF_RELOC).
- * VX_ERR_IMPORT: imports have no function; error->text names the first of them, vx_image_import_at all
- * (not is_bound). VX_ERR_SIGNATURE: error->text names the function. VX_ERR_ELF_RELOC: a relocation of unknown kind or place,
+ * VX_ERR_IMPORT: imports have no function; error->text names the first of them, error->offset is how many, vx_image_import_at gives
+ * all (not is_bound). VX_ERR_SIGNATURE, VX_ERR_ARGUMENT (no fn): error->text names the function, error->offset is its index. VX_ERR_ELF_RELOC: a relocation of unknown kind or place,
  * error->offset is its guest address before load. VX_ERR_BUSY: linked already, or boxes exist. The image is as before then.
  */
 vx_status vx_image_link(struct vx_image *image, const struct vx_link *link, struct vx_error *error);
