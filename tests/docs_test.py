@@ -9,7 +9,7 @@ output. `...` in such a line stands for any text (times, sizes); a line of `...`
 `c` and `cpp` blocks are quotations of the examples, which the test `examples` builds and runs: their lines stand in one of the
 files in vxrt/examples in that order, where a line of `...` stands for any lines.
 There are no other fenced blocks.
-Exit status: 0 as written, 1 different, 77 skipped (no gcc -m32, or a sanitizer's libraries would be needed).
+Exit status: 0 as written, 1 different, 77 skipped (no g++ -m32, or a sanitizer's libraries would be needed).
 """
 import glob
 import os
@@ -17,6 +17,8 @@ import re
 import subprocess
 import sys
 import tempfile
+
+import installed
 
 QUOTED = ("vxrt/examples/*.[ch]", "vxrt/examples/plugins/*.c", "vxrt/examples/plugins/*.cc")
 
@@ -105,18 +107,12 @@ def main():
         print(__doc__, file=sys.stderr)
         return 2
     cmake, binary, source = sys.argv[1], os.path.abspath(sys.argv[2]), os.path.abspath(sys.argv[3])
-    probe = subprocess.run(["g++", "-m32", "-static", "-x", "c++", "-o", os.devnull, "-"], check=False,
-                           input=b"int main(){}", stderr=subprocess.DEVNULL)
-    if probe.returncode:
-        print("skipped: g++ -m32 -static does not work here")
+    reason = installed.why_not(binary, "g++")
+    if reason:
+        print("skipped:", reason)
         return 77
-    with open(os.path.join(binary, "CMakeCache.txt"), encoding="utf-8") as cache:
-        if "VX_SANITIZE:BOOL=ON" in cache.read():
-            print("skipped: the library was built with sanitizers")
-            return 77
     with tempfile.TemporaryDirectory(prefix="vx-docs-") as prefix:
-        subprocess.run([cmake, "--install", binary, "--prefix", prefix], check=True, stdout=subprocess.DEVNULL)
-        library = os.path.dirname(glob.glob(os.path.join(prefix, "lib*", "**", "libvxrt.so"), recursive=True)[0])
+        library = installed.install(cmake, binary, prefix)
         environment = dict(os.environ, PATH=os.path.join(prefix, "bin") + ":" + os.environ["PATH"], LC_ALL="C",
                            LD_LIBRARY_PATH=library, PKG_CONFIG_PATH=os.path.join(library, "pkgconfig"))
         pages = ["README.md", "SECURITY.md"] + [os.path.join("docs", name) for name in sorted(os.listdir(

@@ -5,15 +5,16 @@ usage: examples_test.py CMAKE BINARY-DIR SOURCE-DIR CORPUS-DIR
 
 Installing precompiles the plug-ins; the installed hosts run from the .vxc files. The image converter
 needs Debian's i386 libraries in CORPUS-DIR/root (corpus/fetch.sh); without them only the filter is tested.
-Exit status: 0 good, 1 not, 77 skipped (no gcc -m32, or a sanitizer's libraries would be needed).
+Exit status: 0 good, 1 not, 77 skipped (no g++ -m32, or a sanitizer's libraries would be needed).
 """
-import glob
 import os
 import struct
 import subprocess
 import sys
 import tempfile
 import zlib
+
+import installed
 
 WIDTH, HEIGHT = 200, 120
 # First letter of a file for plugins/bad.c -> what the host says of it.
@@ -129,26 +130,20 @@ def main():
         print(__doc__, file=sys.stderr)
         return 2
     cmake, binary, source, corpus = sys.argv[1:]
-    probe = subprocess.run(["gcc", "-m32", "-static", "-x", "c", "-o", os.devnull, "-"],
-                           input=b"int main(void){return 0;}", stderr=subprocess.DEVNULL, check=False)
-    if probe.returncode:
-        print("skipped: gcc -m32 -static does not work here")
+    reason = installed.why_not(binary, "g++")
+    if reason:
+        print("skipped:", reason)
         return 77
-    with open(os.path.join(binary, "CMakeCache.txt"), encoding="utf-8") as cache:
-        if "VX_SANITIZE:BOOL=ON" in cache.read():
-            print("skipped: the library was built with sanitizers")
-            return 77
     root = os.path.join(corpus, "root")
     has_libraries = os.path.exists(os.path.join(root, "usr/lib/i386-linux-gnu/libjpeg.a"))
     with tempfile.TemporaryDirectory(prefix="vx-examples-") as scratch:
         vx, build, prefix = (os.path.join(scratch, name) for name in ("vx", "build", "prefix"))
         quiet = {"stdout": subprocess.DEVNULL}
-        run(cmake, "--install", binary, "--prefix", vx, **quiet)
+        library = installed.install(cmake, binary, vx)
         run(cmake, "-S", os.path.join(source, "vxrt/examples"), "-B", build, "-DCMAKE_PREFIX_PATH=" + vx,
             "-DI386_ROOT=" + (root if has_libraries else ""), **quiet)
         run(cmake, "--build", build, **quiet)
         run(cmake, "--install", build, "--prefix", prefix, **quiet)
-        library = os.path.dirname(glob.glob(os.path.join(vx, "lib*", "**", "libvxrt.so"), recursive=True)[0])
         environment = dict(os.environ, LD_LIBRARY_PATH=library)
         check_filter(prefix, environment)
         check_tour(prefix, environment)

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 
+import installed
+
 EXAMPLE_WITHOUT_GUEST = 125  # what the example answers when it is called without arguments
 
 
@@ -58,20 +60,19 @@ def main():
         print(__doc__, file=sys.stderr)
         return 2
     cmake, binary, source = sys.argv[1:]
-    cache = open(os.path.join(binary, "CMakeCache.txt"), encoding="utf-8").read()
-    if "VX_SANITIZE:BOOL=ON" in cache:
-        print("skipped: a build with sanitizers is not installed")
+    reason = installed.why_not(binary)
+    if reason:
+        print("skipped:", reason)
         return 77
     with tempfile.TemporaryDirectory(prefix="vx-install-") as scratch:
         prefix = os.path.join(scratch, "prefix")
-        run(cmake, "--install", binary, "--prefix", prefix, stdout=subprocess.DEVNULL)
+        directory = installed.install(cmake, binary, prefix)
         with open(os.path.join(source, "vxrt/examples/embed.c"), encoding="utf-8") as example:
             text = example.read().replace('#include "vxrt.h"', "#include <vx/vxrt.h>")
         user = os.path.join(scratch, "embed.c")
         with open(user, "w", encoding="utf-8") as out:
             out.write(text)
-        static, = glob.glob(os.path.join(prefix, "lib*", "**", "libvxrt.a"), recursive=True)
-        directory = os.path.dirname(static)
+        static = os.path.join(directory, "libvxrt.a")
         build(prefix, scratch, user, "static", static, "-lz", "-lxxhash", "-pthread")
         build(prefix, scratch, user, "shared", "-L" + directory, "-Wl,-rpath," + directory, "-lvxrt")
         if shutil.which("pkg-config"):
