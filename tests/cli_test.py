@@ -140,7 +140,7 @@ class Files(Case):
         damaged = cache[:-1] + bytes([cache[-1] ^ 1])
         for name, content, says in (("future.vxc", future, "future.vxc+0x8: error: unknown .vxc format version: format version 99"),
                                     ("damaged.vxc", damaged, "damaged.vxc+0x18: error: file hash does not match its contents: header"),
-                                    ("empty.vxc", b"", "empty.vxc: error: not a .vxc file: the file is empty")):
+                                    ("nothing.vxc", b"", "nothing.vxc: error: not a .vxc file: the file is empty")):
             write(name, content)
             for command in ("verify", "info", "dump"):
                 self.ends(REJECTED, command, name, message=says)
