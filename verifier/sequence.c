@@ -14,21 +14,21 @@ struct cursor {
     uint32_t size, at;
 };
 
-static bool skip(struct cursor *c, const uint8_t *bytes, uint32_t count)
+static bool skip(struct cursor *c, const char *bytes, uint32_t count)
 {
     uint32_t i;
 
     if (count > c->size - c->at)
         return false;
     for (i = 0; i < count; i++)
-        if (c->code[c->at + i] != bytes[i])
+        if (c->code[c->at + i] != (uint8_t)bytes[i])
             return false;
     c->at += count;
     return true;
 }
 
 /* Exactly these bytes next; if so the cursor moves past them. */
-#define NEXT(c, ...) skip(c, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+#define NEXT(c, bytes) skip(c, bytes, sizeof bytes - 1)
 
 /* The (accepted) instruction at p is movl r/m32,%r8d or movl $imm32,%r8d: bits 32-63 of r8 are 0 after it. */
 static bool loads_r8d(const uint8_t *p, uint32_t length)
@@ -53,11 +53,11 @@ static enum vxv_rule table_jump(struct cursor *c, uint32_t previous, struct vxv_
 
     if (!loads_r8d(c->code + previous, c->at - previous))
         return VXV_TABLE_JUMP;
-    if (!NEXT(c, 0x4f, 0x8b, 0x9c, 0xc7, 0x00, 0x10, 0x00, 0x00) || /* movq VX_CTX_TABLE(%r15,%r8,8),%r11 */
-        !NEXT(c, 0x4f, 0x8d, 0x1c, 0x1c))                           /* leaq (%r12,%r11),%r11 */
+    if (!NEXT(c, "\x4f\x8b\x9c\xc7\x00\x10\x00\x00") ||         /* movq VX_CTX_TABLE(%r15,%r8,8),%r11 */
+        !NEXT(c, "\x4f\x8d\x1c\x1c"))                           /* leaq (%r12,%r11),%r11 */
         return VXV_TABLE_JUMP;
-    sequence->stops = NEXT(c, 0x41, 0xff, 0xe3);                    /* jmpq *%r11 */
-    return sequence->stops || NEXT(c, 0x41, 0xff, 0xd3) ? VXV_OK : VXV_TABLE_JUMP; /* callq *%r11 */
+    sequence->stops = NEXT(c, "\x41\xff\xe3");                  /* jmpq *%r11 */
+    return sequence->stops || NEXT(c, "\x41\xff\xd3") ? VXV_OK : VXV_TABLE_JUMP; /* callq *%r11 */
 }
 
 enum { USES_SI = 1, USES_DI = 2 };
@@ -83,13 +83,13 @@ static enum vxv_rule string_instruction(struct cursor *c, uint32_t previous)
     bool counted, words, repeated;
 
     c->at = previous;
-    if (NEXT(c, 0x89, 0xf6, 0x49, 0x8d, 0x74, 0x35, 0x00)) /* movl %esi,%esi; leaq (%r13,%rsi),%rsi */
+    if (NEXT(c, "\x89\xf6\x49\x8d\x74\x35\x00"))                /* movl %esi,%esi; leaq (%r13,%rsi),%rsi */
         prepared |= USES_SI;
-    if (NEXT(c, 0x89, 0xff, 0x49, 0x8d, 0x7c, 0x3d, 0x00)) /* movl %edi,%edi; leaq (%r13,%rdi),%rdi */
+    if (NEXT(c, "\x89\xff\x49\x8d\x7c\x3d\x00"))                /* movl %edi,%edi; leaq (%r13,%rdi),%rdi */
         prepared |= USES_DI;
-    counted = NEXT(c, 0x89, 0xc9);                         /* movl %ecx,%ecx */
-    words = NEXT(c, 0x66);
-    repeated = NEXT(c, 0xf2) || NEXT(c, 0xf3);
+    counted = NEXT(c, "\x89\xc9");                              /* movl %ecx,%ecx */
+    words = NEXT(c, "\x66");
+    repeated = NEXT(c, "\xf2") || NEXT(c, "\xf3");
     if (prepared == 0 || counted != repeated || c->at >= c->size ||
         string_uses(c->code[c->at]) != prepared || (words && !(c->code[c->at] & 1)))
         return VXV_STRING;
@@ -107,15 +107,15 @@ static enum vxv_rule compare(struct cursor *c, uint32_t previous, uint64_t *boun
     if (c->at - previous != 7 || previous < 3 || !(boundaries[first >> 6] >> (first & 63) & 1))
         return VXV_COMPARE;
     head.at = first;
-    if (!NEXT(&head, 0x41, 0x89, 0xc9) ||       /* movl %ecx,%r9d */
-        !NEXT(&head, 0x41, 0x8d, 0x88) ||       /* leal imm32(%r8),%ecx */
-        !NEXT(c, 0x48, 0x8d, 0x49, 0xff) ||     /* leaq -1(%rcx),%rcx */
-        !NEXT(c, 0x48, 0x0f, 0xc9) ||           /* bswapq %rcx */
-        !NEXT(c, 0x67, 0xe3) || c->at >= c->size) /* jecxz rel8 */
+    if (!NEXT(&head, "\x41\x89\xc9") ||                         /* movl %ecx,%r9d */
+        !NEXT(&head, "\x41\x8d\x88") ||                         /* leal imm32(%r8),%ecx */
+        !NEXT(c, "\x48\x8d\x49\xff") ||                         /* leaq -1(%rcx),%rcx */
+        !NEXT(c, "\x48\x0f\xc9") ||                             /* bswapq %rcx */
+        !NEXT(c, "\x67\xe3") || c->at >= c->size)               /* jecxz rel8 */
         return VXV_COMPARE;
     sequence->branch = c->at - 2;
     c->at++;
-    if (!NEXT(c, 0x44, 0x89, 0xc9))             /* movl %r9d,%ecx */
+    if (!NEXT(c, "\x44\x89\xc9"))                               /* movl %r9d,%ecx */
         return VXV_COMPARE;
     boundaries[previous >> 6] &= ~(1ull << (previous & 63));
     return VXV_OK;
