@@ -100,7 +100,7 @@ static enum vxv_rule plain_instructions(struct scan *s)
     while (at < size && !is_rex_w(code[at])) {
         uint8_t tail[LOOK_AHEAD];
         const uint8_t *p = code + at;
-        uint32_t left = size - at;
+        uint32_t left = size - at, feature;
 
         if (left < LOOK_AHEAD) {
             memset(tail, 0, sizeof tail);
@@ -116,8 +116,9 @@ static enum vxv_rule plain_instructions(struct scan *s)
             rule = VXV_BAD_TARGET;
             break;
         }
-        if (VXV_FORM_CPU(insn.form))
-            cpu |= 1u << (VXV_FORM_CPU(insn.form) - 1);
+        feature = VXV_FORM_CPU(insn.form);
+        if (feature)
+            cpu |= 1u << (feature - 1);
         previous = at;
         at += insn.length;
     }
