@@ -22,15 +22,13 @@
 /* The one process of this host process; signal handlers have no other argument. */
 static struct vxl_proc *_Atomic current;
 static struct vx_box *_Atomic current_box;
-static atomic_int inside; /* handlers that use the box */
+static atomic_int inside; /* handlers that may use them: on any thread of the host's */
 
 static void interrupt_all(struct vxl_proc *p)
 {
-    atomic_fetch_add(&inside, 1);
     struct vx_box *box = current_box;
     if (box)
         vx_box_interrupt(box);
-    atomic_fetch_sub(&inside, 1);
     if (p->slots)
         vxl_threads_wake(p);
 }
@@ -38,6 +36,7 @@ static void interrupt_all(struct vxl_proc *p)
 static void note(int signal, siginfo_t *info, void *context)
 {
     int saved_errno = errno;
+    atomic_fetch_add(&inside, 1);
     struct vxl_proc *p = current;
     if (p) {
         p->arrived_info[signal - 1] = *info;
@@ -46,6 +45,7 @@ static void note(int signal, siginfo_t *info, void *context)
         atomic_fetch_or(&p->arrived, 1ull << (signal - 1));
         interrupt_all(p);
     }
+    atomic_fetch_sub(&inside, 1);
     errno = saved_errno;
 }
 
@@ -53,10 +53,24 @@ static void note(int signal, siginfo_t *info, void *context)
 static void end_waits(int signal)
 {
     int saved_errno = errno;
+    atomic_fetch_add(&inside, 1);
     struct vxl_proc *p = current;
     if (p && p->slots)
         interrupt_all(p);
+    atomic_fetch_sub(&inside, 1);
     errno = saved_errno;
+}
+
+/* Those that found what is not there any more. */
+static void wait_for_handlers(void)
+{
+    while (atomic_load(&inside))
+        sched_yield();
+}
+
+void vxl_hostsig_forked(void)
+{
+    atomic_store(&inside, 0); /* what ran in other threads of the parent */
 }
 
 void vxl_hostsig_use_box(struct vxl_proc *p)
@@ -67,8 +81,7 @@ void vxl_hostsig_use_box(struct vxl_proc *p)
 void vxl_hostsig_leave_box(struct vxl_proc *p)
 {
     current_box = NULL;
-    while (atomic_load(&inside))
-        sched_yield();
+    wait_for_handlers();
 }
 
 uint64_t vxl_now_ns(void)
@@ -152,6 +165,7 @@ static void stop_itimers(const struct vxl_proc *p)
 void vxl_hostsig_end(struct vxl_proc *p)
 {
     current = NULL;
+    wait_for_handlers();
     if (p->has_deadline_timer)
         timer_delete(p->deadline_timer);
     p->has_deadline_timer = false;

@@ -226,6 +226,7 @@ void vxl_hostsig_end(struct vxl_proc *p);
 /* Whose box a host signal interrupts; or none any more: no handler uses one when it returns. */
 void vxl_hostsig_use_box(struct vxl_proc *p);
 void vxl_hostsig_leave_box(struct vxl_proc *p);
+void vxl_hostsig_forked(void); /* in the child */
 /* Like ppoll, also for nothing but the time: interrupted only by what matters to the guest. -EINTR. */
 int vxl_wait(struct vxl_proc *p, struct pollfd *fds, unsigned count, const struct timespec *end);
 /* Keep host signals out while something is looked at, and wait for one without missing it. */

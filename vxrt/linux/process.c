@@ -71,6 +71,7 @@ _Noreturn void vxl_leave_child(const struct vxl_outcome *outcome)
 
 static void become_child(struct vxl_proc *p)
 {
+    vxl_hostsig_forked();
     p->is_child = true;
     p->parent_pid = p->pid;
     p->pid = getpid();
