@@ -8,7 +8,7 @@
  * the handler below.
  *
  *     test_hostile_cache                                 the slice of the test suite
- *     test_hostile_cache MUTANTS SEED                    so many accepted mutants (scripts/hostile.sh)
+ *     test_hostile_cache MUTANTS SEED                    so many accepted mutants (scripts/hostile.sh); SEED may be `fresh`
  *     test_hostile_cache --one GUEST SEED NUMBER         one of them, in this process
  */
 #include <CUnit/Basic.h>
@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -413,6 +414,8 @@ int main(int argc, char **argv)
     if (argc == 3) {
         double start = now();
         uint64_t seed = strtoull(argv[2], NULL, 10);
+        if (strcmp(argv[2], "fresh") == 0 && getrandom(&seed, sizeof seed, 0) != sizeof seed)
+            return 2;
         bool good = campaign(strtoull(argv[1], NULL, 10), seed);
         print_report(seed, now() - start);
         return good ? 0 : 1;
