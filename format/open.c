@@ -428,7 +428,7 @@ vx_status vxf_open_fd(int fd, struct vxf_file **out, struct vx_error *error)
     size_t front = file->size < TABLE_END ? (size_t)file->size : TABLE_END;
     if (copy >= 0) {
         file->fd = copy;
-        file->bytes = vxi_file_bytes(file, 0, front, &file->owned);
+        file->bytes = front ? vxi_file_bytes(file, 0, front, &file->owned) : NULL;
     }
     if (copy < 0 || (front && !file->bytes)) {
         vxf_close(file);

@@ -193,7 +193,6 @@ vx_status vxi_box_make(const struct vx_box_options *options, uint32_t cpu, struc
     if (!box)
         return vxi_fail(error, VX_ERR_MEMORY, 0, "out of memory");
     box->max_pages = VXI_PAGE_COUNT;
-    box->exec_low = UINT32_MAX;
     if (options) {
         if (options->max_memory && options->max_memory < VXI_WINDOW_BYTES)
             box->max_pages = options->max_memory / VX_PAGE_BYTES;

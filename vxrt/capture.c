@@ -266,8 +266,7 @@ static vx_status keep_zones(struct vx_snapshot *s, const struct vxi_zones *zones
 static void keep_state(struct vx_snapshot *s, const struct vx_box *box)
 {
     const struct vxi_context *ctx = box->ctx;
-    s->exec_low = box->exec_low;
-    s->exec_high = box->exec_high;
+    memcpy(s->exec_blocks, box->exec_blocks, sizeof s->exec_blocks);
     s->cpu = box->cpu;
     s->regs = ctx->regs;
     s->kept_flags = ctx->kept_flags;

@@ -40,16 +40,31 @@ static bool is_plain_code(const struct vx_box *box, uint32_t page)
     return (box->pages[page] & (VX_PROT_EXEC | VXI_PAGE_HOT)) == VX_PROT_EXEC;
 }
 
+/* The next page, or one after others that are the same. */
+static uint32_t after(const struct vx_box *box, uint32_t page)
+{
+    uint64_t alike = box->pages[page] * UINT64_C(0x0101010101010101), next;
+    uint32_t from = page++;
+    for (; from + sizeof next <= VXI_PAGE_COUNT; page = from) {
+        memcpy(&next, box->pages + from, sizeof next);
+        if (next != alike)
+            break;
+        from += (uint32_t)sizeof next;
+    }
+    return page;
+}
+
 /* Executable ranges; pages that are rewritten all the time are left out. */
 static bool make_spans(struct vx_box *box)
 {
     size_t capacity = 0;
-    uint32_t last = box->exec_high / VX_PAGE_BYTES;
-    for (uint32_t page = box->exec_low / VX_PAGE_BYTES; page <= last; page++) {
-        if (!is_plain_code(box, page))
+    for (uint32_t page = vxi_next_exec(box, 0), end; page < VXI_PAGE_COUNT; page = vxi_next_exec(box, end)) {
+        end = page;
+        if (!is_plain_code(box, page)) {
+            end = after(box, page);
             continue;
-        uint32_t end = page;
-        for (; end <= last && is_plain_code(box, end); end++)
+        }
+        for (; end < VXI_PAGE_COUNT && is_plain_code(box, end); end = after(box, end))
             box->has_open_code |= box->pages[end] & VX_PROT_WRITE;
         if (box->span_count == capacity) {
             capacity = capacity ? capacity * 2 : 16;
@@ -64,7 +79,6 @@ static bool make_spans(struct vx_box *box)
         uint64_t size = (uint64_t)(end - page) * VX_PAGE_BYTES;
         box->spans[box->span_count++] = (struct vxt_span){
             .addr = addr, .size = (uint32_t)size, .bytes = box->window + addr };
-        page = end;
     }
     return true;
 }

@@ -25,6 +25,8 @@
 #define VXI_WINDOW_BYTES (1ull << 32)
 #define VXI_GUARD_BYTES (1u << 16)       /* on each side of the window */
 #define VXI_PAGE_COUNT (1u << 20)
+#define VXI_EXEC_BLOCK 512u /* pages */
+#define VXI_EXEC_WORDS (VXI_PAGE_COUNT / VXI_EXEC_BLOCK / 64)
 #define VXI_TABLE_BYTES (8ull << 32)
 #define VXI_UNIT_ZONE_BYTES (256u << 20) /* dynamic code of one box */
 
@@ -67,12 +69,19 @@ struct vxi_unit_code {
     bool is_single;
 };
 
-/* Open-addressed map guest address -> zone offset of an entry, + 1. */
+/* Open-addressed map (map.c). */
 struct vxi_map {
     vx_gaddr *keys;
-    uint32_t *values; /* 0: free, 1: deleted */
+    uint32_t *values; /* + 2; 0: free, 1: deleted */
     size_t capacity, used;
+    uint64_t multiplier;
 };
+
+/* A unit that was made from bytes of a page, and the one before it. */
+struct vxi_page_unit {
+    uint32_t unit, next; /* indices; next: VXI_NO_UNIT at the end */
+};
+#define VXI_NO_UNIT UINT32_MAX
 
 struct vxi_units {
     uint8_t *zone;      /* VXI_UNIT_ZONE_BYTES, NULL until the first unit */
@@ -81,7 +90,10 @@ struct vxi_units {
     struct vxi_unit *list; /* sorted by host */
     size_t count, capacity;
     size_t dead;        /* units dropped, or of single instructions */
-    struct vxi_map map;
+    struct vxi_map map;     /* guest addresses -> zone offsets of entries */
+    struct vxi_map by_page; /* page numbers -> the newest in page_units */
+    struct vxi_page_unit *page_units; /* of all units but single instructions, also dropped ones */
+    size_t page_unit_count, page_unit_capacity;
     struct vxi_cpu cpu;
 };
 
@@ -308,7 +320,7 @@ struct vx_box {
     uint8_t *area;      /* return stack, page map, context and table */
     uint8_t *pages;     /* page map */
     uint64_t mapped_pages, max_pages;
-    vx_gaddr exec_low, exec_high; /* pages with VX_PROT_EXEC are in [low, high] (first bytes of pages) */
+    uint64_t exec_blocks[VXI_EXEC_WORDS]; /* a bit for each VXI_EXEC_BLOCK pages: all with VX_PROT_EXEC are in these */
     struct vx_image *image;
     struct vxi_zones *zones; /* NULL: none (zones.c) */
     struct vxi_zone **held;  /* all that it ever used */
@@ -377,6 +389,8 @@ bool vxi_map_window(struct vx_box *box, uint32_t first, uint64_t count, int prot
                     bool is_shared);
 /* Make the host protection of [first, last] pages that of the page map. */
 vx_status vxi_protect_pages(struct vx_box *box, uint32_t first, uint32_t last);
+/* The first page from `page` on that may have VX_PROT_EXEC, VXI_PAGE_COUNT at the end: others are passed over in blocks. */
+uint32_t vxi_next_exec(const struct vx_box *box, uint32_t page);
 /* The bytes of pages [first, last] are about to change: drop the code made from them, and let writes in. */
 void vxi_code_changes(struct vx_box *box, uint32_t first, uint32_t last);
 /* Map an image's segments into a new box. */

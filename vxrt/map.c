@@ -1,9 +1,11 @@
 /*
- * Hash map from guest addresses to offsets in the unit zone: open
- * addressing, linear probing, values stored + 2.
+ * Hash map from guest addresses, or numbers of guest pages, to small numbers: open
+ * addressing, linear probing, values stored + 2. Guests choose the keys, so that the multiplier is random: nobody
+ * outside can choose keys that fall together.
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "vxrt/internal.h"
 
@@ -12,9 +14,18 @@
 #define FIRST_VALUE 2u
 #define MIN_CAPACITY 1024
 
+/* Multiply and shift: two keys share a slot with a probability of 2 / capacity. */
 static size_t slot_of(const struct vxi_map *map, vx_gaddr key)
 {
-    return (key * 0x9e3779b1u) & (map->capacity - 1);
+    return (size_t)(key * map->multiplier >> (64 - __builtin_ctzll(map->capacity)));
+}
+
+static uint64_t random_odd(void)
+{
+    uint64_t value;
+    if (getrandom(&value, sizeof value, GRND_NONBLOCK) != sizeof value)
+        value = (uint64_t)(uintptr_t)&value * 0x9e3779b97f4a7c15u ^ vxi_now_ns();
+    return value | 1;
 }
 
 /* The slot with key, or the first free one on the way. */
@@ -28,7 +39,8 @@ static size_t probe(const struct vxi_map *map, vx_gaddr key)
 
 static bool grow(struct vxi_map *map)
 {
-    struct vxi_map bigger = { .capacity = map->capacity ? map->capacity * 2 : MIN_CAPACITY };
+    struct vxi_map bigger = { .capacity = map->capacity ? map->capacity * 2 : MIN_CAPACITY,
+                              .multiplier = map->multiplier ? map->multiplier : random_odd() };
     bigger.keys = malloc(bigger.capacity * sizeof *bigger.keys);
     bigger.values = calloc(bigger.capacity, sizeof *bigger.values);
     if (!bigger.keys || !bigger.values) {

@@ -115,11 +115,21 @@ static uint64_t count_mapped(const struct vx_box *box, uint32_t first, uint32_t 
 
 static void note_exec(struct vx_box *box, uint32_t first, uint32_t last)
 {
-    vx_gaddr low = first * VX_PAGE_BYTES, high = last * VX_PAGE_BYTES;
-    if (low < box->exec_low)
-        box->exec_low = low;
-    if (high > box->exec_high)
-        box->exec_high = high;
+    for (uint32_t block = first / VXI_EXEC_BLOCK; block <= last / VXI_EXEC_BLOCK; block++)
+        box->exec_blocks[block / 64] |= 1ull << block % 64;
+}
+
+uint32_t vxi_next_exec(const struct vx_box *box, uint32_t page)
+{
+    while (page < VXI_PAGE_COUNT) {
+        uint32_t block = page / VXI_EXEC_BLOCK;
+        uint64_t blocks = box->exec_blocks[block / 64] >> block % 64;
+        if (blocks & 1)
+            return page;
+        block = blocks ? block + (uint32_t)__builtin_ctzll(blocks) : (block / 64 + 1) * 64;
+        page = block * VXI_EXEC_BLOCK;
+    }
+    return VXI_PAGE_COUNT;
 }
 
 static void set_pages(struct vx_box *box, uint32_t first, uint32_t last, uint8_t value)

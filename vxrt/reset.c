@@ -98,8 +98,8 @@ static void restore_state(struct vx_box *box, const struct vx_snapshot *s)
 {
     restore_registers(box, s);
     box->mapped_pages = s->mapped_pages;
-    box->exec_low = s->exec_low;
-    box->exec_high = s->exec_high;
+    for (unsigned i = 0; i < VXI_EXEC_WORDS; i++) /* also what was executable since: units of it may be left */
+        box->exec_blocks[i] |= s->exec_blocks[i];
     box->calls.base = s->call_base;
     box->calls.stack_low = s->stack_low;
     box->calls.max_level = s->max_level;

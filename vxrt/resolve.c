@@ -178,7 +178,7 @@ static bool is_hot(struct vx_box *box, vx_gaddr eip)
         box->hot_left--;
         return true;
     }
-    for (uint32_t i = box->exec_low / VX_PAGE_BYTES; i <= box->exec_high / VX_PAGE_BYTES; i++)
+    for (uint32_t i = vxi_next_exec(box, 0); i < VXI_PAGE_COUNT; i = vxi_next_exec(box, i + 1))
         box->pages[i] &= (uint8_t)~VXI_PAGE_HOT;
     vxi_spans_changed(box);
     return false;

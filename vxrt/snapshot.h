@@ -39,7 +39,7 @@ struct vx_snapshot {
     size_t writable_count;
     struct vxi_zones *zones;    /* each zone counted; NULL: none */
     uint64_t mapped_pages;
-    vx_gaddr exec_low, exec_high;
+    uint64_t exec_blocks[VXI_EXEC_WORDS];
     uint32_t cpu;               /* VX_CPU_* */
     /* Registers. */
     struct vx_regs regs;

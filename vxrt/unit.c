@@ -49,12 +49,6 @@ static void *copy_of(const void *bytes, size_t size)
     return copy;
 }
 
-static int compare_u32(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
 static bool copy_pages(struct vxi_unit *unit, const struct vxi_unit_code *code)
 {
     unit->pages = malloc((code->page_count + 1) * sizeof *unit->pages);
@@ -118,6 +112,27 @@ static uint64_t *slot_at(const struct vx_box *box, size_t index, vx_gaddr addr)
     return ctx ? VXI_SLOT(ctx, addr) : NULL;
 }
 
+/* The newest unit of a page: an index in page_units. */
+static uint32_t newest_of(const struct vxi_units *units, uint32_t page)
+{
+    uint32_t at;
+    return vxi_map_get(&units->by_page, page, &at) ? at : VXI_NO_UNIT;
+}
+
+static bool note_page(struct vxi_units *units, uint32_t page, uint32_t unit)
+{
+    if (units->page_unit_count == units->page_unit_capacity) {
+        size_t capacity = units->page_unit_capacity ? units->page_unit_capacity * 2 : 64;
+        struct vxi_page_unit *page_units = realloc(units->page_units, capacity * sizeof *page_units);
+        if (!page_units)
+            return false;
+        units->page_units = page_units;
+        units->page_unit_capacity = capacity;
+    }
+    units->page_units[units->page_unit_count] = (struct vxi_page_unit){ unit, newest_of(units, page) };
+    return vxi_map_set(&units->by_page, page, (uint32_t)units->page_unit_count++);
+}
+
 /* Put the unit, and with it its arrays, on the list. */
 static vx_status register_unit(struct vx_box *box, struct vxi_unit *unit)
 {
@@ -144,6 +159,7 @@ static vx_status register_unit(struct vx_box *box, struct vxi_unit *unit)
         is_good &= vxi_map_set(&units->map, unit->entries[i].guest, unit->host + unit->entries[i].host);
     for (size_t i = 0; i < unit->page_count; i++) {
         uint32_t page = unit->pages[i];
+        is_good &= note_page(units, page, (uint32_t)(placed - units->list));
         if (box->pages[page] & VXI_PAGE_CODE)
             continue;
         box->pages[page] |= VXI_PAGE_CODE;
@@ -156,7 +172,7 @@ static vx_status register_unit(struct vx_box *box, struct vxi_unit *unit)
     return VX_ERR_MEMORY;
 }
 
-/* Every drop looks at the whole list: start again before dead units make that slow. */
+/* Dead units keep their place in the list and in memory: start again before they are most of it. */
 static bool is_cluttered(const struct vxi_units *units)
 {
     return units->count >= CLUTTER_UNITS && units->dead > units->count / 2;
@@ -231,12 +247,8 @@ uint64_t vxi_unit_entry(struct vx_box *box, vx_gaddr addr)
 uint64_t vxi_unit_resume(struct vx_box *box, vx_gaddr addr, int32_t *esp_delta)
 {
     struct vxi_units *units = &box->units;
-    uint32_t page = addr / VX_PAGE_BYTES;
-    for (size_t u = units->count; u-- > 0;) {
-        const struct vxi_unit *unit = &units->list[u];
-        if (unit->is_dropped || unit->is_single ||
-            !bsearch(&page, unit->pages, unit->page_count, sizeof page, compare_u32))
-            continue;
+    for (uint32_t at = newest_of(units, addr / VX_PAGE_BYTES); at != VXI_NO_UNIT; at = units->page_units[at].next) {
+        const struct vxi_unit *unit = &units->list[units->page_units[at].unit];
         for (size_t i = 0; i < unit->row_count; i++) {
             const struct vxf_row *row = &unit->rows[i];
             if (row->guest != addr || row->kind != VXF_ROW_INSN || row->host >= unit->size ||
@@ -273,20 +285,30 @@ static void drop(struct vx_box *box, struct vxi_unit *unit)
     unit->entry_count = unit->row_count = unit->page_count = 0;
 }
 
-void vxi_units_drop(struct vx_box *box, uint32_t first, uint32_t last)
+/* All units that were made from bytes of the page. */
+static bool drop_page(struct vx_box *box, uint32_t page)
 {
     struct vxi_units *units = &box->units;
     bool has_dropped = false;
-    for (size_t u = 0; u < units->count; u++) {
-        struct vxi_unit *unit = &units->list[u];
-        bool is_hit = false;
-        for (size_t i = 0; i < unit->page_count && !is_hit; i++)
-            is_hit = unit->pages[i] >= first && unit->pages[i] <= last;
-        if (!is_hit || unit->is_dropped || unit->is_single)
+    for (uint32_t at = newest_of(units, page); at != VXI_NO_UNIT; at = units->page_units[at].next) {
+        struct vxi_unit *unit = &units->list[units->page_units[at].unit];
+        if (unit->is_dropped)
             continue;
         vxi_stop_others(box);
         drop(box, unit);
         has_dropped = true;
+    }
+    vxi_map_remove(&units->by_page, page);
+    return has_dropped;
+}
+
+void vxi_units_drop(struct vx_box *box, uint32_t first, uint32_t last)
+{
+    bool has_dropped = false;
+    for (uint32_t page = first; page <= last && box->units.page_unit_count; page++) {
+        page = vxi_next_exec(box, page); /* code comes from no other pages */
+        if (page <= last)
+            has_dropped |= drop_page(box, page);
     }
     if (!has_dropped)
         return;
@@ -335,6 +357,8 @@ void vxi_units_flush(struct vx_box *box)
     units->dead = 0;
     units->used = 0;
     vxi_map_clear(&units->map);
+    vxi_map_clear(&units->by_page);
+    units->page_unit_count = 0;
     vxi_singles_free(box);
     if (units->zone && (mprotect(units->zone, VXI_UNIT_ZONE_BYTES, PROT_NONE) != 0 ||
                         madvise(units->zone, VXI_UNIT_ZONE_BYTES, MADV_DONTNEED) != 0)) {
@@ -353,6 +377,8 @@ void vxi_units_free(struct vx_box *box)
         free_unit(&units->list[u]);
     free(units->list);
     vxi_map_free(&units->map);
+    vxi_map_free(&units->by_page);
+    free(units->page_units);
     vxi_singles_free(box);
     if (units->zone)
         munmap(units->zone, VXI_UNIT_ZONE_BYTES);
