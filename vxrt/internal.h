@@ -118,6 +118,15 @@ struct vxi_rows {
     size_t insn_count;
 };
 
+/* Which chunks have rows of which guest instructions; sorted by both. */
+struct vxi_homes {
+    size_t count;
+    struct vxi_home {
+        vx_gaddr guest;
+        uint32_t chunk;
+    } list[];
+};
+
 struct vxi_zone {
     struct vxf_file *file;
     uint8_t *base;
@@ -129,6 +138,7 @@ struct vxi_zone {
     size_t entry_count;
     uint64_t *entry_bits;
     struct vxi_chunk *state;
+    _Atomic(struct vxi_homes *) homes; /* of a zone of many chunks, when it is first asked for */
     pthread_mutex_t lock;
     _Atomic bool is_bad; /* a chunk was refused: boxes leave the zone */
     vx_status bad_status;

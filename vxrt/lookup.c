@@ -6,6 +6,12 @@
 
 #include "vxrt/internal.h"
 
+/* So many chunks are asked in turn; of more, an index is made. */
+#define FEW_CHUNKS 1024u
+/* An instruction has this many rows, and this many chunks have rows of it, at the most: those of a cache that lies are not all looked at. */
+#define ROWS_OF_ONE 64u
+#define HOMES_OF_ONE 64u
+
 /* Index of the last entry at or below the address, entry_count if none. */
 static size_t entry_below(const struct vxi_zone *zone, vx_gaddr addr)
 {
@@ -109,7 +115,7 @@ static uint64_t resume_in(struct vxi_zone *zone, size_t chunk, vx_gaddr addr, in
             high = middle;
     }
     const struct vxf_chunk *where = &zone->chunks[chunk];
-    for (; low < rows->insn_count; low++) {
+    for (size_t end = low + ROWS_OF_ONE; low < rows->insn_count && low < end; low++) {
         const struct vxf_row *row = &rows->rows[rows->by_guest[low]];
         if (row->guest != addr)
             break;
@@ -123,6 +129,74 @@ static uint64_t resume_in(struct vxi_zone *zone, size_t chunk, vx_gaddr addr, in
     return 0;
 }
 
+static int compare_homes(const void *a, const void *b)
+{
+    const struct vxi_home *x = a, *y = b;
+    if (x->guest != y->guest)
+        return x->guest < y->guest ? -1 : 1;
+    return (x->chunk > y->chunk) - (x->chunk < y->chunk);
+}
+
+static struct vxi_homes *make_homes(struct vxi_zone *zone)
+{
+    size_t count = 0;
+    for (size_t chunk = 0; chunk < zone->chunk_count; chunk++) {
+        const struct vxi_rows *rows = vxi_zone_rows(zone, chunk);
+        count += rows ? rows->insn_count : 0;
+    }
+    struct vxi_homes *homes = malloc(sizeof *homes + count * sizeof *homes->list);
+    if (!homes)
+        return NULL;
+    homes->count = 0;
+    for (size_t chunk = 0; chunk < zone->chunk_count; chunk++) {
+        const struct vxi_rows *rows = atomic_load_explicit(&zone->state[chunk].rows, memory_order_acquire);
+        for (size_t i = 0; rows && i < rows->insn_count; i++) {
+            vx_gaddr guest = rows->rows[rows->by_guest[i]].guest;
+            if ((!i || guest != rows->rows[rows->by_guest[i - 1]].guest) && homes->count < count)
+                homes->list[homes->count++] = (struct vxi_home){ guest, (uint32_t)chunk };
+        }
+    }
+    qsort(homes->list, homes->count, sizeof *homes->list, compare_homes);
+    return homes;
+}
+
+/* NULL: no memory. */
+static const struct vxi_homes *homes_of(struct vxi_zone *zone)
+{
+    struct vxi_homes *homes = atomic_load_explicit(&zone->homes, memory_order_acquire), *first = NULL;
+    if (homes || !(homes = make_homes(zone)))
+        return homes;
+    if (atomic_compare_exchange_strong(&zone->homes, &first, homes))
+        return homes;
+    free(homes); /* another thread was faster */
+    return first;
+}
+
+/* In any chunk but this one. */
+static uint64_t resume_elsewhere(struct vxi_zone *zone, size_t but, vx_gaddr addr, int32_t *esp_delta, struct vx_stats *stats)
+{
+    uint64_t host = 0;
+    if (zone->chunk_count <= FEW_CHUNKS) {
+        for (size_t chunk = 0; !host && chunk < zone->chunk_count; chunk++)
+            if (chunk != but)
+                host = resume_in(zone, chunk, addr, esp_delta, stats);
+        return host;
+    }
+    const struct vxi_homes *homes = homes_of(zone);
+    size_t low = 0, high = homes ? homes->count : 0;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (homes->list[middle].guest < addr)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (size_t end = low + HOMES_OF_ONE; homes && !host && low < homes->count && low < end && homes->list[low].guest == addr; low++)
+        if (homes->list[low].chunk != but)
+            host = resume_in(zone, homes->list[low].chunk, addr, esp_delta, stats);
+    return host;
+}
+
 /* Near the entry before it, most likely; else anywhere. */
 uint64_t vxi_zone_resume(struct vxi_zone *zone, vx_gaddr addr, int32_t *esp_delta, struct vx_stats *stats)
 {
@@ -131,8 +205,5 @@ uint64_t vxi_zone_resume(struct vxi_zone *zone, vx_gaddr addr, int32_t *esp_delt
     if (entry < zone->entry_count)
         likely = vxi_zone_chunk(zone, zone->entries[entry].host);
     uint64_t host = likely < zone->chunk_count ? resume_in(zone, likely, addr, esp_delta, stats) : 0;
-    for (size_t chunk = 0; !host && chunk < zone->chunk_count; chunk++)
-        if (chunk != likely)
-            host = resume_in(zone, chunk, addr, esp_delta, stats);
-    return host;
+    return host ? host : resume_elsewhere(zone, likely, addr, esp_delta, stats);
 }

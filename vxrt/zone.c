@@ -78,6 +78,7 @@ void vxi_zone_close(struct vxi_zone *zone)
     pthread_mutex_destroy(&zone->lock);
     free(zone->entry_bits);
     free(zone->state);
+    free(atomic_load(&zone->homes));
     if (zone->file)
         vxf_close(zone->file);
     free(zone);

@@ -1,0 +1,140 @@
+/*
+ * Fault maps of the largest number: caches of thousands of chunks, an instruction and a row in each, all of which fault; with an entry at each
+ * instruction, and with none but the first, where the runtime has to find the way back by the fault maps alone. docs/security.md, "Denial of service".
+ */
+#include <CUnit/Basic.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "format/cache.h"
+#include "format/sandbox.h"
+#include "tests/test_box.h"
+#include "vxc/translate/translate.h"
+
+#define AREA 0x20000000u
+#define NOTHING 0x30000000u
+/* mov (%edx), %eax; hlt: two faults, and nothing leads on to the next chunk */
+static const uint8_t piece[] = {0x8b, 0x02, 0xf4};
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Such a cache, and the box that it is attached to. */
+static struct vx_box *make(uint32_t pieces, bool has_entries, size_t *chunks)
+{
+    uint32_t size = pieces * (uint32_t)sizeof piece, mapped = (size + 0xfff) & ~0xfffu;
+    uint8_t *guest = malloc(size);
+    vx_gaddr *seeds = malloc(pieces * sizeof *seeds);
+    struct vxt_span span = {AREA, size, guest};
+    struct vxt_input input = {.spans = &span, .span_count = 1, .data = &span, .data_count = 1, .seeds = seeds, .seed_count = pieces,
+                              .threads = 1, .chunk_guest_bytes = 1, .cpu = VX_CPU_DEFAULT};
+    struct vxt_output output;
+    struct vx_error error;
+    struct vx_code *code;
+    struct vx_box *box;
+    const struct vx_box_options options = {.size = sizeof options, .no_dynamic = true};
+    char path[] = "/tmp/vx-faults-XXXXXX";
+    CU_ASSERT_FATAL(guest && seeds);
+    for (uint32_t i = 0; i < pieces; i++) {
+        memcpy(guest + i * sizeof piece, piece, sizeof piece);
+        seeds[i] = AREA + i * (uint32_t)sizeof piece;
+    }
+    CU_ASSERT_EQUAL_FATAL(vxt_translate(&input, &output), VX_OK);
+    struct vxf_content content = {.meta = {.guest_size = size, .contract = VX_CONTRACT_VERSION, .options = VX_CPU_DEFAULT}, .guest = guest, .code = output.code,
+                                  .zone_size = output.code_size, .chunks = output.chunks, .chunk_count = output.chunk_count, .entries = output.entries,
+                                  .entry_count = has_entries ? output.entry_count : 1, .rows = output.rows, .row_count = output.row_count};
+    vxf_hash128(guest, size, content.meta.guest_hash);
+    int fd = mkstemp(path);
+    CU_ASSERT_FATAL(fd >= 0);
+    close(fd);
+    CU_ASSERT_EQUAL_FATAL(vxf_write(path, &content, 0, 1, &error), VX_OK);
+    *chunks = output.chunk_count;
+    vxt_output_free(&output);
+    CU_ASSERT_EQUAL_FATAL(vx_box_new(NULL, &options, &box, &error), VX_OK);
+    CU_ASSERT_EQUAL_FATAL(vx_box_map(box, AREA, mapped, RX), VX_OK);
+    CU_ASSERT_EQUAL_FATAL(vx_box_poke(box, AREA, guest, size), VX_OK);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    CU_ASSERT_EQUAL_FATAL(vx_code_open(fd, 0, &code, &error), VX_OK);
+    CU_ASSERT_EQUAL(vx_box_attach(box, code, AREA, mapped), VX_OK);
+    vx_code_close(code);
+    close(fd);
+    unlink(path);
+    free(guest);
+    free(seeds);
+    return box;
+}
+
+/* Each instruction faults, the host goes on behind it. Seconds for a fault: of the first round, which loads the chunks and finds the way back. */
+static double fault_seconds(struct vx_box *box, uint32_t pieces, size_t chunks)
+{
+    struct vx_regs regs;
+    struct vx_trap trap;
+    struct vx_stats stats;
+    double first = 0;
+    unsigned wrong = 0;
+    vx_box_get_regs(box, &regs);
+    for (int round = 0; round < 2; round++) {
+        double from = seconds();
+        for (uint32_t i = 0; i < pieces; i++) {
+            regs.eip = AREA + i * (uint32_t)sizeof piece;
+            regs.edx = NOTHING;
+            vx_box_set_regs(box, &regs);
+            wrong += vx_box_run(box, &trap) != VX_OK || trap.kind != VX_TRAP_PAGE || trap.eip != regs.eip || trap.address != NOTHING;
+            regs.eip += 2;
+            vx_box_set_regs(box, &regs);
+            wrong += vx_box_run(box, &trap) != VX_OK || trap.kind != VX_TRAP_PROTECTION || trap.eip != regs.eip;
+        }
+        if (!round)
+            first = (seconds() - from) / (2.0 * pieces);
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+    vx_box_stats(box, &stats);
+    CU_ASSERT_EQUAL(stats.chunks_loaded, chunks);
+    return first;
+}
+
+/* The same for each, however many there are. */
+static void faults(bool has_entries)
+{
+    double took[2];
+    for (int large = 0; large < 2; large++) {
+        uint32_t pieces = large ? 16000 : 2000;
+        size_t chunks;
+        struct vx_box *box = make(pieces, has_entries, &chunks);
+        CU_ASSERT(chunks > pieces / 2);
+        took[large] = fault_seconds(box, pieces, chunks);
+        printf("%.1f us a fault in %zu chunks ", took[large] * 1e6, chunks);
+        vx_box_free(box);
+    }
+    CU_ASSERT(took[1] < 4 * took[0]);
+}
+
+static void entries_everywhere(void)
+{
+    faults(true);
+}
+
+static void no_entries(void)
+{
+    faults(false);
+}
+
+int main(void)
+{
+    CU_initialize_registry();
+    CU_pSuite suite = CU_add_suite("bombs_faults", NULL, NULL);
+    CU_add_test(suite, "entries everywhere", entries_everywhere);
+    CU_add_test(suite, "no entries", no_entries);
+    CU_basic_set_mode(CU_BRM_VERBOSE);
+    CU_basic_run_tests();
+    unsigned failed = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failed != 0;
+}
