@@ -36,6 +36,18 @@ SMALL = {
              'struct sigevent e = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + i % 8}; signal(e.sigev_signo, tick); '
              'if (timer_create(CLOCK_MONOTONIC, &e, &timer)) return 1; timer_settime(timer, 0, &at_once, NULL); } '
              'volatile unsigned n = 0; do n++; while (c > 1 || n < 1000000); return 7; }',
+    # tens of thousands of mappings, up to the kernel's limit: what fails, fails for want of memory, and all can be given back
+    "regions": '#include <errno.h>\n#include <sys/mman.h>\n#define MAP(n) mmap(0, (n) * 4096u, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)\n'
+               'static char *one[40000]; int main(void) { int i, n = 40000; for (i = 0; i < n; i++) { if ((one[i] = MAP(1)) == MAP_FAILED || '
+               'mprotect(one[i], 4096, i & 1 ? PROT_READ : PROT_WRITE)) return 1; } for (i = 0; i < n; i += 2) one[i][9] = 1; '
+               'for (i = 0; i < n; i++) if (munmap(one[i], 4096)) return 2; char *all = MAP(150000); '
+               'for (i = 0; i < 150000 && !mprotect(all + i * 4096u, 4096, PROT_READ); i += 2) { } '
+               'if (i < 60000 || (i < 150000 && errno != ENOMEM)) return 3; all[4096] = 1; if (munmap(all, 150000 * 4096u)) return 4; '
+               'all = MAP(10); if (all == MAP_FAILED || mprotect(all, 4096, PROT_READ)) return 5; all[4096] = 1; return 7; }',
+    # a signal in its handler, and again, until the stack ends: some ten thousand deep
+    "deep": '#include <signal.h>\n#include <unistd.h>\nstatic volatile int depth; static void on(int n) { '
+            'if (++depth == 2000) write(1, "2000\\n", 5); raise(SIGUSR1); } int main(void) { '
+            'struct sigaction a = {.sa_handler = on, .sa_flags = SA_NODEFER}; sigaction(SIGUSR1, &a, 0); raise(SIGUSR1); return 0; }',
     "eat": '#include <stdlib.h>\n#include <string.h>\nint main(void) { char *p = malloc(200 << 20); '
            'if (!p) return 3; memset(p, 1, 200 << 20); return 0; }',
     "calls": '#include <errno.h>\n#include <unistd.h>\n#include <sys/syscall.h>\n'
@@ -147,6 +159,15 @@ class Ends(unittest.TestCase):
         result = run("abort")
         self.assertEqual(result.returncode, 128 + 6)
         self.assertIn("signal 6", result.stderr)
+
+    def test_signals_in_handlers(self):
+        native = subprocess.run([path("deep")], stdout=subprocess.PIPE, text=True, check=False)
+        result = run("deep", timeout=60)
+        self.assertEqual((native.returncode, native.stdout), (-11, "2000\n"))
+        self.assertEqual((result.returncode, result.stdout), (139, "2000\n"))
+
+    def test_regions(self):
+        self.assertEqual(run("regions", timeout=100).returncode, 7)
 
     def test_time_limit(self):
         for guest in ("loop", "sleep"):

@@ -310,11 +310,21 @@ vx_status vx_box_protect(struct vx_box *box, vx_gaddr addr, uint32_t size, int p
 
 vx_gaddr vx_box_find_free(const struct vx_box *box, uint32_t size, vx_gaddr below)
 {
-    uint64_t need = ((uint64_t)size + VX_PAGE_BYTES - 1) / VX_PAGE_BYTES, run = 0;
+    const uint64_t all = VXI_PAGE_MAPPED * UINT64_C(0x0101010101010101);
+    uint64_t need = ((uint64_t)size + VX_PAGE_BYTES - 1) / VX_PAGE_BYTES, run = 0, eight;
     if (!box || size == 0)
         return 0;
-    for (uint32_t i = (below ? below : 0xfffff000u) / VX_PAGE_BYTES; i-- > 1;) {
-        run = box->pages[i] & VXI_PAGE_MAPPED ? 0 : run + 1;
+    for (uint32_t i = (below ? below : 0xfffff000u) / VX_PAGE_BYTES; i > 1;) {
+        if (i % sizeof eight == 0 && i > sizeof eight) { /* eight at a time: a guest may map a million */
+            memcpy(&eight, box->pages + i - sizeof eight, sizeof eight);
+            eight &= all;
+            if (eight == all || (!eight && run + sizeof eight < need)) {
+                run = eight ? 0 : run + sizeof eight;
+                i -= (uint32_t)sizeof eight;
+                continue;
+            }
+        }
+        run = box->pages[--i] & VXI_PAGE_MAPPED ? 0 : run + 1;
         if (run == need)
             return i * VX_PAGE_BYTES;
     }
