@@ -175,6 +175,14 @@ void vxl_hostsig_end(struct vxl_proc *p)
             vxl_unwatch_signal(p, signal, false);
 }
 
+void vxl_hostsig_forget(struct vxl_proc *p)
+{
+    if (current_box == p->box)
+        vxl_hostsig_leave_box(p);
+    if (current == p)
+        vxl_hostsig_end(p);
+}
+
 /* ---- waiting --------------------------------------------------------- */
 
 bool vxl_is_interrupted(struct vxl_proc *p)

@@ -226,6 +226,8 @@ void vxl_hostsig_end(struct vxl_proc *p);
 /* Whose box a host signal interrupts; or none any more: no handler uses one when it returns. */
 void vxl_hostsig_use_box(struct vxl_proc *p);
 void vxl_hostsig_leave_box(struct vxl_proc *p);
+/* Before p is freed, also if it never ran: no handler leads to it any more. */
+void vxl_hostsig_forget(struct vxl_proc *p);
 void vxl_hostsig_forked(void); /* in the child */
 /* Like ppoll, also for nothing but the time: interrupted only by what matters to the guest. -EINTR. */
 int vxl_wait(struct vxl_proc *p, struct pollfd *fds, unsigned count, const struct timespec *end);

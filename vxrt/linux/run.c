@@ -247,6 +247,7 @@ void vxl_free(struct vxl_proc *p)
 {
     if (!p)
         return;
+    vxl_hostsig_forget(p);
     vxl_threads_free(p);
     vxl_timers_forget(p, false);
     for (unsigned fd = 0; fd < VXL_FD_LIMIT; fd++)
