@@ -83,7 +83,12 @@ static bool is_range(vx_gaddr addr, uint32_t size)
 
 static bool is_free(struct vxl_proc *p, vx_gaddr addr, uint32_t size)
 {
-    return is_range(addr, size) && vx_box_find_free(p->box, size, addr + size) == addr;
+    if (!is_range(addr, size))
+        return false;
+    for (uint32_t at = 0; at < size; at += VX_PAGE_BYTES)
+        if (vx_box_page_prot(p->box, addr + at) >= 0)
+            return false;
+    return true;
 }
 
 /* ---- brk ------------------------------------------------------------- */
