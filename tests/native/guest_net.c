@@ -141,6 +141,17 @@ static void waiting(void)
     SAY(getsockopt(datagrams, SOL_SOCKET, SO_RCVTIMEO, &back, &size));
     printf("%ld.%06ld, %u bytes\n", (long)back.tv_sec, (long)back.tv_usec / 10000, size);
     SAY(recv(datagrams, &size, 4, 0));
+    /* with a time they are not made again after a handler */
+    struct timeval longer = {1000, 0};
+    struct itimerval often = {{0, 30000}, {0, 30000}}, never = {{0, 0}, {0, 0}};
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &often, NULL);
+    setsockopt(datagrams, SOL_SOCKET, SO_RCVTIMEO, &longer, sizeof longer);
+    setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &longer, sizeof longer);
+    SAY(recv(datagrams, &size, 4, 0));
+    SAY(accept(server, (struct sockaddr *)&peer, &size));
+    setitimer(ITIMER_REAL, &never, NULL);
     close(server);
     close(datagrams);
 }

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -183,6 +184,39 @@ static void others(void)
         printf("pipe %d %d\n", fcntl(pipes[0], F_SETPIPE_SZ, 4096), fcntl(pipes[1], F_GETPIPE_SZ));
 }
 
+/* Waits with times of 64 bits: not before the end of time, until a signal comes; and what is no time. */
+static void for_ever(void)
+{
+    enum { PSELECT6 = 413, PPOLL, SIGTIMEDWAIT = 421, FUTEX, CLOCK_NANOSLEEP = 407, EPOLL_PWAIT2 = 441, WAIT = 128, WAIT_BITSET = 137 };
+    static const struct { const char *name; int number; long args[6]; int time; } waits[] = {
+        {"pselect6", PSELECT6, {0}, 4}, {"ppoll", PPOLL, {0}, 2}, {"rt_sigtimedwait", SIGTIMEDWAIT, {0, 0, 0, 8}, 2},
+        {"futex", FUTEX, {0, WAIT}, 3}, {"futex of a bitset", FUTEX, {0, WAIT_BITSET, 0, 0, 0, -1}, 3},
+        {"clock_nanosleep", CLOCK_NANOSLEEP, {CLOCK_MONOTONIC}, 2}, {"until", CLOCK_NANOSLEEP, {CLOCK_MONOTONIC, TIMER_ABSTIME}, 2},
+        {"epoll_pwait2", EPOLL_PWAIT2, {0, 0, 1}, 3}};
+    struct { long long seconds; int ns, unused; } times[] = {{0x7fffffffffffffff, 999999999, 0}, {0x100000000, 0, 0}, {-1, 0, 0},
+        {0x7fffffffffffffff, 1000000000, 0}, {0, -1, 0}};
+    const struct itimerval soon = {{0, 3000}, {0, 3000}}, never = {{0, 0}, {0, 0}};
+    unsigned long long none = 0, events[2];
+    int word = 0;
+    for (unsigned i = 0; i < sizeof waits / sizeof *waits; i++)
+        for (unsigned t = 0; t < sizeof times / sizeof *times; t++) {
+            long a[6];
+            memcpy(a, waits[i].args, sizeof a);
+            a[waits[i].time] = (long)&times[t];
+            if (waits[i].number == SIGTIMEDWAIT)
+                a[0] = (long)&none;
+            else if (waits[i].number == FUTEX)
+                a[0] = (long)&word;
+            else if (waits[i].number == EPOLL_PWAIT2)
+                a[0] = epoll_create1(0), a[1] = (long)events;
+            setitimer(ITIMER_REAL, &soon, NULL);
+            SHOW(waits[i].name, syscall(waits[i].number, a[0], a[1], a[2], a[3], a[4], a[5]));
+            setitimer(ITIMER_REAL, &never, NULL);
+            if (waits[i].number == EPOLL_PWAIT2)
+                close((int)a[0]);
+        }
+}
+
 int main(void)
 {
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
@@ -194,6 +228,7 @@ int main(void)
     overruns();
     fast();
     others();
+    for_ever();
     by_thread();
     return 0;
 }

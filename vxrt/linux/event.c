@@ -12,7 +12,6 @@
 #include "vxrt/linux/calls.h"
 
 #define EVENT_LIMIT 1024
-#define BILLION 1000000000
 
 static int32_t install(struct vxl_proc *p, int host, bool is_cloexec)
 {
@@ -76,21 +75,11 @@ static int32_t epoll_until(struct vxl_proc *p, uint32_t fd, vx_gaddr out, uint32
     }
 }
 
-static bool end_of(const struct timespec *left, struct timespec *end)
-{
-    if (left->tv_sec < 0 || left->tv_nsec < 0 || left->tv_nsec >= BILLION)
-        return false;
-    clock_gettime(CLOCK_MONOTONIC, end);
-    end->tv_sec += left->tv_sec + (end->tv_nsec + left->tv_nsec) / BILLION;
-    end->tv_nsec = (end->tv_nsec + left->tv_nsec) % BILLION;
-    return true;
-}
-
 int32_t vxl_epoll_wait(struct vxl_proc *p, const uint32_t *a)
 {
     int32_t ms = (int32_t)a[3];
     struct timespec left = {ms / 1000, ms % 1000 * 1000000L}, end;
-    return epoll_until(p, a[0], a[1], a[2], ms >= 0 && end_of(&left, &end) ? &end : NULL);
+    return epoll_until(p, a[0], a[1], a[2], ms >= 0 && vxl_end_of(&left, &end) ? &end : NULL);
 }
 
 int32_t vxl_epoll_pwait(struct vxl_proc *p, const uint32_t *a)
@@ -105,7 +94,7 @@ int32_t vxl_epoll_pwait2(struct vxl_proc *p, const uint32_t *a)
     struct timespec left, end;
     if (a[3] && !vxl_times_get(p, a[3], true, &left))
         return -EFAULT;
-    if (a[3] && !end_of(&left, &end))
+    if (a[3] && !vxl_end_of(&left, &end))
         return -EINVAL;
     if (a[4] && !vxl_set_temporary_mask(p, a[4], a[5]))
         return a[5] == 8 ? -EFAULT : -EINVAL;

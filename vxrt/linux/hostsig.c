@@ -194,22 +194,6 @@ bool vxl_is_interrupted(struct vxl_proc *p)
     return p->has_ended || (p->threads && p->self->is_gone) || vxl_has_signal(p);
 }
 
-/* Time left until *end as a timespec; zero when it has passed. */
-static struct timespec time_left(const struct timespec *end)
-{
-    struct timespec now, left;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    left.tv_sec = end->tv_sec - now.tv_sec;
-    left.tv_nsec = end->tv_nsec - now.tv_nsec;
-    if (left.tv_nsec < 0) {
-        left.tv_nsec += 1000000000;
-        left.tv_sec--;
-    }
-    if (left.tv_sec < 0)
-        left = (struct timespec){0};
-    return left;
-}
-
 int vxl_wait(struct vxl_proc *p, struct pollfd *fds, unsigned count, const struct timespec *end)
 {
     if (p->threads)
@@ -220,7 +204,7 @@ int vxl_wait(struct vxl_proc *p, struct pollfd *fds, unsigned count, const struc
         vxl_hold_signals(p, &old);
         bool stop = vxl_is_interrupted(p);
         if (!stop) {
-            struct timespec left = end ? time_left(end) : (struct timespec){0};
+            struct timespec left = end ? vxl_time_left(CLOCK_MONOTONIC, end) : (struct timespec){0};
             result = ppoll(fds, count, end ? &left : NULL, &old);
             error = errno;
         }

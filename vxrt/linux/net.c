@@ -67,16 +67,10 @@ int vxl_wait_socket(struct vxl_proc *p, const struct vxl_fd *fd, short events, i
     struct timespec end;
     socklen_t size = sizeof limit;
     if (!fd->is_net || getsockopt(fd->host, SOL_SOCKET, option, &limit, &size) || (!limit.tv_sec && !limit.tv_usec))
-        return vxl_wait_fd(p, fd->host, events);
+        return vxl_wait_fd(p, fd->host, events) < 0 ? -VXL_RESTART_SYS : 0;
     if (fcntl(fd->host, F_GETFL) & O_NONBLOCK)
         return 0;
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += limit.tv_sec;
-    end.tv_nsec += limit.tv_usec * 1000;
-    if (end.tv_nsec >= 1000000000) {
-        end.tv_nsec -= 1000000000;
-        end.tv_sec++;
-    }
+    vxl_end_of(&(struct timespec){limit.tv_sec, limit.tv_usec * 1000}, &end);
     int ready = vxl_wait(p, &(struct pollfd){.fd = fd->host, .events = events}, 1, &end);
     return ready > 0 ? 0 : ready == 0 ? -EAGAIN : ready;
 }
@@ -186,7 +180,7 @@ static int wait_for_client(struct vxl_proc *p, const struct vxl_fd *fd)
     if (fcntl(fd->host, F_GETFL) & O_NONBLOCK)
         return 0;
     int error = vxl_wait_socket(p, fd, POLLIN, SO_RCVTIMEO);
-    return error ? error : vxl_wait(p, &ready, 1, NULL) < 0 ? -EINTR : 0;
+    return error ? error : vxl_wait(p, &ready, 1, NULL) < 0 ? -VXL_RESTART_SYS : 0;
 }
 
 static int32_t accept_one(struct vxl_proc *p, const uint32_t *a, uint32_t flags)
@@ -201,7 +195,7 @@ static int32_t accept_one(struct vxl_proc *p, const uint32_t *a, uint32_t flags)
     for (;;) {
         error = wait_for_client(p, fd);
         if (error)
-            return error == -EINTR ? -VXL_RESTART_SYS : error;
+            return error;
         bool blocks = set_nonblocking(fd->host);
         host = accept4(fd->host, &address.u.any, &address.size, (int)flags | SOCK_CLOEXEC);
         error = errno;

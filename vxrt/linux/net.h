@@ -43,8 +43,8 @@ int vxl_unix_bind(struct vxl_proc *p, struct vxl_fd *fd, struct vxl_address *add
 void vxl_unix_show(struct vxl_proc *p, struct vxl_address *address);
 
 /*
- * Wait until a socket that blocks is ready. 0; -EINTR; -EAGAIN: the time that the guest set for it is over (option: SO_RCVTIMEO or
- * SO_SNDTIMEO).
+ * Wait until a socket that blocks is ready. 0; -EAGAIN: the time that the guest set for it is over (option: SO_RCVTIMEO or
+ * SO_SNDTIMEO); interrupted, -EINTR where there is such a time, and -VXL_RESTART_SYS.
  */
 int vxl_wait_socket(struct vxl_proc *p, const struct vxl_fd *fd, short events, int option);
 

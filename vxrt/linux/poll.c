@@ -7,18 +7,6 @@
 #include "vxrt/linux/calls.h"
 
 #define SET_WORDS (VXL_FD_LIMIT / 32)
-#define BILLION 1000000000
-
-static bool end_of(const struct timespec *left, struct timespec *end)
-{
-    struct timespec now;
-    if (left->tv_sec < 0 || left->tv_nsec < 0 || left->tv_nsec >= BILLION)
-        return false;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    end->tv_sec = now.tv_sec + left->tv_sec + (now.tv_nsec + left->tv_nsec) / BILLION;
-    end->tv_nsec = (now.tv_nsec + left->tv_nsec) % BILLION;
-    return true;
-}
 
 /* ---- poll ------------------------------------------------------------ */
 
@@ -53,7 +41,7 @@ int32_t vxl_poll(struct vxl_proc *p, const uint32_t *a)
 {
     int32_t ms = (int32_t)a[2];
     struct timespec left = {ms / 1000, ms % 1000 * 1000000L}, end;
-    return poll_fds(p, a[0], a[1], ms >= 0 && end_of(&left, &end) ? &end : NULL);
+    return poll_fds(p, a[0], a[1], ms >= 0 && vxl_end_of(&left, &end) ? &end : NULL);
 }
 
 static int32_t poll_masked(struct vxl_proc *p, const uint32_t *a, bool is_64)
@@ -61,7 +49,7 @@ static int32_t poll_masked(struct vxl_proc *p, const uint32_t *a, bool is_64)
     struct timespec left, end;
     if (a[2] && !vxl_times_get(p, a[2], is_64, &left))
         return -EFAULT;
-    if (a[2] && !end_of(&left, &end))
+    if (a[2] && !vxl_end_of(&left, &end))
         return -EINVAL;
     if (a[3] && !vxl_set_temporary_mask(p, a[3], a[4]))
         return a[4] == 8 ? -EFAULT : -EINVAL;
@@ -129,12 +117,8 @@ static int32_t select_fds(struct vxl_proc *p, uint32_t count, const uint32_t *ad
 /* Linux's select stores the time that is left. */
 static bool put_left(struct vxl_proc *p, vx_gaddr addr, const struct timespec *end)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    int64_t left = (int64_t)(end->tv_sec - now.tv_sec) * BILLION + end->tv_nsec - now.tv_nsec;
-    if (left < 0)
-        left = 0;
-    struct abi32_timeval out = {(int32_t)(left / BILLION), (int32_t)(left % BILLION / 1000)};
+    struct timespec left = vxl_time_left(CLOCK_MONOTONIC, end);
+    struct abi32_timeval out = {(int32_t)left.tv_sec, (int32_t)(left.tv_nsec / 1000)};
     return vxl_put(p, addr, &out, sizeof out);
 }
 
@@ -148,7 +132,7 @@ int32_t vxl_newselect(struct vxl_proc *p, const uint32_t *a)
         if (in.sec < 0 || in.usec < 0)
             return -EINVAL;
         struct timespec left = {in.sec + in.usec / 1000000, in.usec % 1000000 * 1000L};
-        end_of(&left, &end);
+        vxl_end_of(&left, &end);
     }
     int32_t result = select_fds(p, a[0], a + 1, a[4] ? &end : NULL);
     if (a[4])
@@ -169,7 +153,7 @@ static int32_t select_masked(struct vxl_proc *p, const uint32_t *a, bool is_64)
     uint32_t mask[2] = {0, 0}; /* address and size */
     if (a[4] && !vxl_times_get(p, a[4], is_64, &left))
         return -EFAULT;
-    if (a[4] && !end_of(&left, &end))
+    if (a[4] && !vxl_end_of(&left, &end))
         return -EINVAL;
     if (a[5] && !vxl_get(p, a[5], mask, sizeof mask))
         return -EFAULT;

@@ -287,6 +287,15 @@ void vxl_end_with(struct vxl_proc *p, enum vxl_end end, int code, const struct v
 /* dir.c: read past `count` entries; the position reached or -errno */
 int64_t vxl_dir_skip(struct vxl_fd *fd, uint64_t count);
 
+/* time.c */
+/*
+ * When a wait of `left` is over, by CLOCK_MONOTONIC; one longer than the kernel's longest, 292 years, lasts as long as
+ * that. False: left is not a time.
+ */
+bool vxl_end_of(const struct timespec *left, struct timespec *end);
+/* Until *end by a clock; zero when it has passed. */
+struct timespec vxl_time_left(clockid_t clock, const struct timespec *end);
+
 /* guest.c: struct timespec in its 32- and 64-bit forms */
 bool vxl_times_get(struct vxl_proc *p, vx_gaddr addr, bool is_64, struct timespec *out);
 bool vxl_times_put(struct vxl_proc *p, vx_gaddr addr, bool is_64, const struct timespec *in);

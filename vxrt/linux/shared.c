@@ -55,7 +55,7 @@ int32_t vxl_shared_wait(struct vxl_proc *p, vx_gaddr addr, uint32_t value, const
         if (p->threads)
             atomic_store(&p->self->wake, 0);
         if (vxl_is_interrupted(p))
-            return -VXL_RESTART_SYS;
+            return end ? -VXL_RESTART_NO_HANDLER : -VXL_RESTART_SYS;
         const void *at = vx_box_pointer(p->box, addr, sizeof value, VX_PROT_READ);
         if (addr % sizeof value)
             return -EINVAL;

@@ -368,14 +368,13 @@ int32_t vxl_pause(struct vxl_proc *p, const uint32_t *a)
 static int32_t timed_wait(struct vxl_proc *p, const uint32_t *a, bool is_64)
 {
     uint64_t set, blocked = p->blocked;
-    struct timespec end = {0}, now;
+    struct timespec left, end;
     if (a[3] != SIGSET_BYTES)
         return -EINVAL;
-    if (!vxl_get(p, a[0], &set, 8) || (a[2] && !vxl_times_get(p, a[2], is_64, &end)))
+    if (!vxl_get(p, a[0], &set, 8) || (a[2] && !vxl_times_get(p, a[2], is_64, &left)))
         return -EFAULT;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    end.tv_sec += now.tv_sec + (end.tv_nsec + now.tv_nsec) / 1000000000;
-    end.tv_nsec = (end.tv_nsec + now.tv_nsec) % 1000000000;
+    if (a[2] && !vxl_end_of(&left, &end))
+        return -EINVAL;
     p->blocked &= ~set;
     int waited = vxl_wait(p, NULL, 0, a[2] ? &end : NULL);
     p->blocked = blocked;

@@ -109,7 +109,7 @@ static int32_t send_resolved(struct vxl_proc *p, uint32_t number, const struct m
     for (;;) {
         int waited = m->flags & MSG_DONTWAIT ? 0 : vxl_wait_socket(p, fd, POLLOUT, SO_SNDTIMEO);
         if (waited < 0)
-            return waited == -EINTR ? -VXL_RESTART_SYS : waited;
+            return waited;
         /* with threads a part goes, and nobody waits: the one that reads may be another of them */
         int extra = p->threads ? MSG_NOSIGNAL | MSG_DONTWAIT : MSG_NOSIGNAL;
         ssize_t done = sendto(fd->host, buffer, (size_t)size, (int)m->flags | extra,
@@ -186,7 +186,7 @@ static int32_t receive_message(struct vxl_proc *p, uint32_t number, struct messa
     for (;;) {
         int waited = m->flags & MSG_DONTWAIT ? 0 : vxl_wait_socket(p, fd, POLLIN, SO_RCVTIMEO);
         if (waited < 0)
-            return waited == -EINTR ? -VXL_RESTART_SYS : waited;
+            return waited;
         m->address.size = sizeof m->address.u;
         int extra = p->threads ? MSG_DONTWAIT : 0;
         done = recvfrom(fd->host, buffer, size, (int)m->flags | extra, &m->address.u.any, &m->address.size);

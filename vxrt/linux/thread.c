@@ -100,7 +100,7 @@ static int32_t futex_wait(struct vxl_proc *p, const uint32_t *a, bool is_64)
 {
     uint32_t command = a[1] & FUTEX_CMD_MASK, value;
     uint32_t bitset = command == FUTEX_WAIT_BITSET ? a[5] : FUTEX_BITSET_MATCH_ANY;
-    struct timespec time, now, end;
+    struct timespec time, end;
     if (p->threads && is_woken(p, a[0]))
         return 0;
     if (!bitset)
@@ -112,25 +112,21 @@ static int32_t futex_wait(struct vxl_proc *p, const uint32_t *a, bool is_64)
     if (a[3]) {
         if (!vxl_times_get(p, a[3], is_64, &time))
             return -EFAULT;
-        if (time.tv_sec < 0 || time.tv_nsec < 0 || time.tv_nsec >= 1000000000)
+        if (!vxl_end_of(&time, &end))
             return -EINVAL;
-        clock_gettime(CLOCK_MONOTONIC, &end);
         if (command == FUTEX_WAIT_BITSET) { /* an absolute time: what is left of it */
-            clock_gettime(a[1] & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, &now);
-            time.tv_sec -= now.tv_sec;
-            time.tv_nsec -= now.tv_nsec;
+            time = vxl_time_left(a[1] & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, &time);
+            vxl_end_of(&time, &end);
         }
-        end.tv_sec += time.tv_sec;
-        end.tv_nsec += time.tv_nsec;
-        end.tv_sec += end.tv_nsec >= 1000000000 ? 1 : end.tv_nsec < 0 ? -1 : 0;
-        end.tv_nsec = (end.tv_nsec + 1000000000) % 1000000000;
     }
     if (vxl_is_shared(p, a[0], a[1]))
         return vxl_shared_wait(p, a[0], a[2], a[3] ? &end : NULL);
     int waited = vxl_wait(p, NULL, 0, a[3] ? &end : NULL);
     if (p->is_blocked)
         wait_at(p, a[0], bitset);
-    return waited == -EINTR ? -VXL_RESTART_SYS : -ETIMEDOUT;
+    if (waited != -EINTR)
+        return -ETIMEDOUT;
+    return a[3] ? -VXL_RESTART_NO_HANDLER : -VXL_RESTART_SYS; /* with a time it is not made again after a handler */
 }
 
 static int32_t wake_at(struct vxl_proc *p, vx_gaddr addr, uint32_t operation, uint32_t count, uint32_t bitset)

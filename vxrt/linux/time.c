@@ -9,6 +9,7 @@
 #include "vxrt/linux/calls.h"
 
 #define BILLION 1000000000
+#define LONGEST_SECONDS 9223372035 /* KTIME_MAX of the kernel, and less than what makes a difference of nanoseconds overflow */
 
 /* ---- reading clocks -------------------------------------------------- */
 
@@ -90,30 +91,34 @@ static bool is_time(const struct timespec *t)
     return t->tv_sec >= 0 && t->tv_nsec >= 0 && t->tv_nsec < BILLION;
 }
 
-static struct timespec add(struct timespec left, struct timespec right)
+bool vxl_end_of(const struct timespec *left, struct timespec *end)
 {
-    struct timespec sum = {left.tv_sec + right.tv_sec, left.tv_nsec + right.tv_nsec};
-    if (sum.tv_nsec >= BILLION) {
-        sum.tv_nsec -= BILLION;
-        sum.tv_sec++;
-    }
-    return sum;
+    if (!is_time(left))
+        return false;
+    clock_gettime(CLOCK_MONOTONIC, end);
+    end->tv_sec += left->tv_sec < LONGEST_SECONDS ? left->tv_sec : LONGEST_SECONDS;
+    end->tv_nsec += left->tv_nsec;
+    end->tv_sec += end->tv_nsec / BILLION;
+    end->tv_nsec %= BILLION;
+    return true;
 }
 
-static struct timespec subtract(struct timespec left, struct timespec right)
+struct timespec vxl_time_left(clockid_t clock, const struct timespec *end)
 {
-    struct timespec rest = {left.tv_sec - right.tv_sec, left.tv_nsec - right.tv_nsec};
-    if (rest.tv_nsec < 0) {
-        rest.tv_nsec += BILLION;
-        rest.tv_sec--;
+    struct timespec now;
+    clock_gettime(clock, &now);
+    struct timespec left = {end->tv_sec - now.tv_sec, end->tv_nsec - now.tv_nsec};
+    if (left.tv_nsec < 0) {
+        left.tv_nsec += BILLION;
+        left.tv_sec--;
     }
-    return rest.tv_sec < 0 ? (struct timespec){0} : rest;
+    return left.tv_sec < 0 ? (struct timespec){0} : left;
 }
 
 static int32_t sleep_until(struct vxl_proc *p, uint32_t clock, bool is_absolute, vx_gaddr request,
                            vx_gaddr remain, bool is_64)
 {
-    struct timespec time, now, end;
+    struct timespec time, end;
     if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME &&
         clock != CLOCK_TAI)
         return -EINVAL;
@@ -121,16 +126,12 @@ static int32_t sleep_until(struct vxl_proc *p, uint32_t clock, bool is_absolute,
         return -EFAULT;
     if (!is_time(&time))
         return -EINVAL;
-    if (is_absolute) {
-        clock_gettime((clockid_t)clock, &now);
-        time = subtract(time, now);
-    }
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    end = add(now, time);
+    if (is_absolute)
+        time = vxl_time_left((clockid_t)clock, &time);
+    vxl_end_of(&time, &end);
     if (vxl_wait(p, NULL, 0, &end) != -EINTR)
         return 0;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    time = subtract(end, now);
+    time = vxl_time_left(CLOCK_MONOTONIC, &end);
     if (!is_absolute && remain && !vxl_times_put(p, remain, is_64, &time))
         return -EFAULT;
     return -VXL_RESTART_NO_HANDLER;

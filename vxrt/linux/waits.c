@@ -76,21 +76,8 @@ void vxl_threads_offer(struct vxl_proc *p)
 
 static bool has_passed(const struct timespec *end)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec > end->tv_sec || (now.tv_sec == end->tv_sec && now.tv_nsec >= end->tv_nsec);
-}
-
-static struct timespec until(const struct timespec *end)
-{
-    struct timespec now, left;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    left = (struct timespec){end->tv_sec - now.tv_sec, end->tv_nsec - now.tv_nsec};
-    if (left.tv_nsec < 0) {
-        left.tv_nsec += 1000000000;
-        left.tv_sec--;
-    }
-    return left.tv_sec < 0 ? (struct timespec){0} : left;
+    struct timespec left = vxl_time_left(CLOCK_MONOTONIC, end);
+    return !left.tv_sec && !left.tv_nsec;
 }
 
 /* Not as the holder. Until woken, a descriptor is ready, or the time has come. */
@@ -107,7 +94,7 @@ static void wait_on_host(struct vxl_thread *t, struct pollfd *fds, unsigned coun
     sigdelset(&mask, WAKE_SIGNAL);
     atomic_store(&t->polling, (int)syscall(SYS_gettid));
     while (!atomic_load(&t->wake)) {
-        struct timespec left = end ? until(end) : (struct timespec){0};
+        struct timespec left = end ? vxl_time_left(CLOCK_MONOTONIC, end) : (struct timespec){0};
         /* a signal that was sent since is pending, and ends this at once */
         if (ppoll(fds, count, end ? &left : NULL, &mask) >= 0 || errno != EINTR)
             break;
@@ -205,12 +192,9 @@ int vxl_open_slowly(struct vxl_proc *p, struct vxl_place *place, uint64_t flags,
 
 int vxl_wait_a_little(struct vxl_proc *p)
 {
-    enum { LOOK_NS = 2000000 };
+    static const struct timespec little = {.tv_nsec = 2000000};
     struct timespec end;
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_nsec += LOOK_NS;
-    end.tv_sec += end.tv_nsec / 1000000000;
-    end.tv_nsec %= 1000000000;
+    vxl_end_of(&little, &end);
     return vxl_wait(p, NULL, 0, &end);
 }
 
