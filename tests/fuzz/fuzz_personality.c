@@ -116,7 +116,7 @@ static uint32_t argument(const uint8_t **data, size_t *size)
     return take(data, size, kind < 0xe0 ? 4 : 2);
 }
 
-/* Names, an iovec, a time, whose places arguments can name; the input's rest goes over them. */
+/* Names, an iovec, times, numbers at the end of their range, whose places arguments can name; the input's rest goes over them. */
 static void make_data(uint8_t *bytes, const uint8_t *rest, size_t size)
 {
     static const char *const names[] = { "a", "b", "d", "d/x", "/", ".", "..", "../outside/secret", "/../outside", "/d/../../outside/secret",
@@ -127,6 +127,9 @@ static void make_data(uint8_t *bytes, const uint8_t *rest, size_t size)
     const uint32_t times[] = { 0, 100000, 0, 200000, 1, 0, 0, 0 };
     memcpy(bytes + 64 * 24, vectors, sizeof vectors);
     memcpy(bytes + 64 * 25, times, sizeof times);
+    memcpy(bytes + 64 * 28, special, sizeof special);
+    const uint32_t ends_of_time[] = { 0xffffffff, 0x7fffffff, 999999999, 0, 0xffffffff, 0x7fffffff, 0, 0 };
+    memcpy(bytes + 64 * 30, ends_of_time, sizeof ends_of_time);
     snprintf((char *)bytes + 64 * 26, 2 * 64, "%s/outside", sandbox.root);
     memcpy(bytes + 64 * 32, rest, size < DATA_BYTES - 64 * 32 ? size : DATA_BYTES - 64 * 32);
 }
