@@ -21,6 +21,8 @@
 #define PAGE 0x1000u
 #define PAGES (UNDER_SANITIZER ? 2000u : 16000u)
 #define TARGETS (UNDER_SANITIZER ? 20000u : 200000u)
+#define REWRITES 11000u
+#define NOPS 65u
 #define RET 0xc3
 /* A loaded machine is not even. */
 #define UNEVEN 10
@@ -65,6 +67,16 @@ static double call(struct vx_box *box, vx_gaddr addr, uint32_t count, uint32_t d
     work->units_translated -= before.units_translated;
     work->guest_bytes_translated -= before.guest_bytes_translated;
     return seconds() - from;
+}
+
+static void run_at(struct vx_box *box, vx_gaddr eip)
+{
+    struct vx_regs regs;
+    struct vx_trap trap;
+    vx_box_get_regs(box, &regs);
+    regs.eip = eip;
+    vx_box_set_regs(box, &regs);
+    run_to(box, VX_TRAP_BREAKPOINT, &trap);
 }
 
 /* Pages in turn: written, made executable, run. The time of so many. */
@@ -143,6 +155,36 @@ static void targets(uint32_t distance)
     vx_box_free(box);
 }
 
+/*
+ * A unit of two pages, of which the first is rewritten again and again: each time the unit is made anew. The second page has an older unit, which is
+ * entered in the middle: none of those that are gone stands in the way.
+ */
+static void two_pages(void)
+{
+    static const uint8_t code[] = { 0x90, 0x40, 0x48, 0xcc, 0xeb, 0xfe }; /* nop; the second page: inc %eax; dec %eax; int3; jmp . */
+    const vx_gaddr page = AREA + PAGE, older = page + 0x100;
+    uint8_t nops[NOPS + 3];
+    struct vx_box *box = BOX(call_it);
+    double thousand[REWRITES / 1000] = { 0 };
+    memset(nops, code[0], NOPS);
+    memcpy(nops + NOPS, code + 3, 3);
+    CU_ASSERT_EQUAL_FATAL(vx_box_map(box, AREA, 2 * PAGE, RX), VX_OK);
+    CU_ASSERT_EQUAL_FATAL(vx_box_poke(box, page - 1, code, sizeof code), VX_OK);
+    CU_ASSERT_EQUAL_FATAL(vx_box_poke(box, older, nops, sizeof nops), VX_OK);
+    run_at(box, older);
+    for (uint32_t i = 0; i < REWRITES; i++) {
+        CU_ASSERT_EQUAL(vx_box_poke(box, page - 1, code, 1), VX_OK);
+        run_at(box, page - 1);
+        double from = seconds();
+        run_at(box, older + 1 + i % (NOPS - 1));
+        thousand[i / 1000] += seconds() - from;
+    }
+    double first = thousand[0], last = thousand[REWRITES / 1000 - 1];
+    printf("%.1f us, after %u times %.1f us ", first * 1e3, REWRITES - 1000, last * 1e3);
+    CU_ASSERT(last < 5 * first);
+    vx_box_free(box);
+}
+
 static void many_targets(void)
 {
     targets(1);
@@ -154,6 +196,7 @@ int main(void)
     CU_initialize_registry();
     CU_pSuite suite = CU_add_suite("bombs_code", NULL, NULL);
     CU_add_test(suite, "pages of code", pages_of_code);
+    CU_add_test(suite, "two pages", two_pages);
     CU_add_test(suite, "many targets", many_targets);
     CU_basic_set_mode(CU_BRM_VERBOSE);
     CU_basic_run_tests();

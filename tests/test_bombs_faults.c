@@ -1,6 +1,7 @@
 /*
  * Fault maps of the largest number: caches of thousands of chunks, an instruction and a row in each, all of which fault; with an entry at each
- * instruction, and with none but the first, where the runtime has to find the way back by the fault maps alone. docs/security.md, "Denial of service".
+ * instruction, and with none but the first, where the runtime has to find the way back by the fault maps alone; and a fault map that is wrong at its
+ * end, which shows only when all of it has been read. docs/security.md, "Denial of service".
  */
 #include <CUnit/Basic.h>
 #include <fcntl.h>
@@ -12,10 +13,12 @@
 #include "format/cache.h"
 #include "format/sandbox.h"
 #include "tests/test_box.h"
+#include "tests/test_format_util.h"
 #include "vxc/translate/translate.h"
 
 #define AREA 0x20000000u
 #define NOTHING 0x30000000u
+#define TRIES 200u
 /* mov (%edx), %eax; hlt: two faults, and nothing leads on to the next chunk */
 static const uint8_t piece[] = {0x8b, 0x02, 0xf4};
 
@@ -26,15 +29,32 @@ static double seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* The fault map does not end, and every hash is as it should be then. */
+static void spoil_rows(const char *path)
+{
+    size_t size;
+    uint8_t *bytes = read_file(path, &size);
+    struct parts parts = take_apart(bytes, size);
+    free(bytes);
+    parts.section[VXI_ROWS].bytes[parts.section[VXI_ROWS].size - 1] |= 0x80; /* a varint that goes on */
+    rehash_chunks(&parts);
+    bytes = put_together(&parts, &size);
+    write_file(path, bytes, size);
+    free(bytes);
+    free_parts(&parts);
+}
+
+enum kind { ENTRIES, NO_ENTRIES, WRONG_ROWS };
+
 /* Such a cache, and the box that it is attached to. */
-static struct vx_box *make(uint32_t pieces, bool has_entries, size_t *chunks)
+static struct vx_box *make(uint32_t pieces, enum kind kind, size_t *chunks)
 {
     uint32_t size = pieces * (uint32_t)sizeof piece, mapped = (size + 0xfff) & ~0xfffu;
     uint8_t *guest = malloc(size);
     vx_gaddr *seeds = malloc(pieces * sizeof *seeds);
     struct vxt_span span = {AREA, size, guest};
     struct vxt_input input = {.spans = &span, .span_count = 1, .data = &span, .data_count = 1, .seeds = seeds, .seed_count = pieces,
-                              .threads = 1, .chunk_guest_bytes = 1, .cpu = VX_CPU_DEFAULT};
+                              .threads = 1, .chunk_guest_bytes = kind == WRONG_ROWS ? 0 : 1, .cpu = VX_CPU_DEFAULT};
     struct vxt_output output;
     struct vx_error error;
     struct vx_code *code;
@@ -49,12 +69,14 @@ static struct vx_box *make(uint32_t pieces, bool has_entries, size_t *chunks)
     CU_ASSERT_EQUAL_FATAL(vxt_translate(&input, &output), VX_OK);
     struct vxf_content content = {.meta = {.guest_size = size, .contract = VX_CONTRACT_VERSION, .options = VX_CPU_DEFAULT}, .guest = guest, .code = output.code,
                                   .zone_size = output.code_size, .chunks = output.chunks, .chunk_count = output.chunk_count, .entries = output.entries,
-                                  .entry_count = has_entries ? output.entry_count : 1, .rows = output.rows, .row_count = output.row_count};
+                                  .entry_count = kind == ENTRIES ? output.entry_count : 1, .rows = output.rows, .row_count = output.row_count};
     vxf_hash128(guest, size, content.meta.guest_hash);
     int fd = mkstemp(path);
     CU_ASSERT_FATAL(fd >= 0);
     close(fd);
     CU_ASSERT_EQUAL_FATAL(vxf_write(path, &content, 0, 1, &error), VX_OK);
+    if (kind == WRONG_ROWS)
+        spoil_rows(path);
     *chunks = output.chunk_count;
     vxt_output_free(&output);
     CU_ASSERT_EQUAL_FATAL(vx_box_new(NULL, &options, &box, &error), VX_OK);
@@ -101,13 +123,13 @@ static double fault_seconds(struct vx_box *box, uint32_t pieces, size_t chunks)
 }
 
 /* The same for each, however many there are. */
-static void faults(bool has_entries)
+static void faults(enum kind kind)
 {
     double took[2];
     for (int large = 0; large < 2; large++) {
         uint32_t pieces = large ? 16000 : 2000;
         size_t chunks;
-        struct vx_box *box = make(pieces, has_entries, &chunks);
+        struct vx_box *box = make(pieces, kind, &chunks);
         CU_ASSERT(chunks > pieces / 2);
         took[large] = fault_seconds(box, pieces, chunks);
         printf("%.1f us a fault in %zu chunks ", took[large] * 1e6, chunks);
@@ -118,12 +140,43 @@ static void faults(bool has_entries)
 
 static void entries_everywhere(void)
 {
-    faults(true);
+    faults(ENTRIES);
 }
 
 static void no_entries(void)
 {
-    faults(false);
+    faults(NO_ENTRIES);
+}
+
+/* Seconds to find that there is no way on at an address, of the second round. */
+static double nothing_seconds(uint32_t pieces)
+{
+    struct vx_regs regs;
+    struct vx_trap trap;
+    size_t chunks;
+    double from = 0;
+    unsigned wrong = 0;
+    struct vx_box *box = make(pieces, WRONG_ROWS, &chunks);
+    CU_ASSERT_EQUAL(chunks, 1);
+    vx_box_get_regs(box, &regs);
+    for (int round = 0; round < 2; round++) {
+        from = seconds();
+        for (uint32_t i = 0; i < TRIES; i++) {
+            regs.eip = AREA + i * (uint32_t)sizeof piece + 2;
+            vx_box_set_regs(box, &regs);
+            wrong += vx_box_run(box, &trap) != VX_OK || trap.kind != VX_TRAP_NOT_CACHED || trap.eip != regs.eip;
+        }
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+    vx_box_free(box);
+    return (seconds() - from) / TRIES;
+}
+
+static void wrong_at_the_end(void)
+{
+    double few = nothing_seconds(1000), many = nothing_seconds(16000);
+    printf("%.1f us of 2000 rows, %.1f of 32000 ", few * 1e6, many * 1e6);
+    CU_ASSERT(many < 4 * few);
 }
 
 int main(void)
@@ -132,6 +185,7 @@ int main(void)
     CU_pSuite suite = CU_add_suite("bombs_faults", NULL, NULL);
     CU_add_test(suite, "entries everywhere", entries_everywhere);
     CU_add_test(suite, "no entries", no_entries);
+    CU_add_test(suite, "wrong at the end", wrong_at_the_end);
     CU_basic_set_mode(CU_BRM_VERBOSE);
     CU_basic_run_tests();
     unsigned failed = CU_get_number_of_failures();

@@ -478,7 +478,9 @@ bool vxi_zone_guest_of(const struct vxi_zone *zone, uint32_t host, vx_gaddr *add
 /* Make sure that the chunk with `host` is loaded. False: it was refused, and so is the zone. */
 bool vxi_zone_load(struct vxi_zone *zone, uint32_t host, struct vx_stats *stats);
 size_t vxi_zone_chunk(const struct vxi_zone *zone, uint32_t host);
+/* Those of a fault map that is damaged: none. NULL: no memory. */
 const struct vxi_rows *vxi_zone_rows(struct vxi_zone *zone, size_t chunk);
+void vxi_rows_free(struct vxi_rows *rows);
 uint64_t vxi_zone_resume(struct vxi_zone *zone, vx_gaddr addr, int32_t *esp_delta,
                          struct vx_stats *stats);
 

@@ -66,23 +66,37 @@ static bool index_by_guest(struct vxi_rows *rows)
     return is_good;
 }
 
+/* Of a chunk whose fault map cannot be read: it is not read again. */
+static struct vxi_rows no_rows;
+
+/* NULL: no memory. */
 static struct vxi_rows *decode(struct vxi_zone *zone, size_t chunk)
 {
     struct vx_error error = { 0 };
     struct vxi_rows *rows = calloc(1, sizeof *rows);
     if (!rows)
         return NULL;
-    if (vxf_read_rows(zone->file, chunk, &rows->rows, &rows->count, &error) == VX_OK) {
+    vx_status status = vxf_read_rows(zone->file, chunk, &rows->rows, &rows->count, &error);
+    if (status == VX_OK) {
         for (size_t i = 0; i < rows->count; i++)
             if (rows->rows[i].kind == VXF_ROW_INSN)
                 rows->rows[i].guest += zone->bias;
         if (index_by_guest(rows))
             return rows;
-        free(rows->rows);
-        free(rows->by_guest);
+        vxi_rows_free(rows);
+        return NULL;
     }
     free(rows);
-    return NULL;
+    return status == VX_ERR_MEMORY ? NULL : &no_rows;
+}
+
+void vxi_rows_free(struct vxi_rows *rows)
+{
+    if (!rows || rows == &no_rows)
+        return;
+    free(rows->rows);
+    free(rows->by_guest);
+    free(rows);
 }
 
 const struct vxi_rows *vxi_zone_rows(struct vxi_zone *zone, size_t chunk)

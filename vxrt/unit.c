@@ -129,7 +129,10 @@ static bool note_page(struct vxi_units *units, uint32_t page, uint32_t unit)
         units->page_units = page_units;
         units->page_unit_capacity = capacity;
     }
-    units->page_units[units->page_unit_count] = (struct vxi_page_unit){ unit, newest_of(units, page) };
+    uint32_t next = newest_of(units, page);
+    while (next != VXI_NO_UNIT && units->list[units->page_units[next].unit].is_dropped) /* by way of another of its pages */
+        next = units->page_units[next].next;
+    units->page_units[units->page_unit_count] = (struct vxi_page_unit){ unit, next };
     return vxi_map_set(&units->by_page, page, (uint32_t)units->page_unit_count++);
 }
 

@@ -65,12 +65,7 @@ void vxi_zone_close(struct vxi_zone *zone)
     if (atomic_fetch_sub(&zone->references, 1) != 1)
         return;
     for (size_t i = 0; zone->state && i < zone->chunk_count; i++) {
-        struct vxi_rows *rows = atomic_load(&zone->state[i].rows);
-        if (rows) {
-            free(rows->rows);
-            free(rows->by_guest);
-            free(rows);
-        }
+        vxi_rows_free(atomic_load(&zone->state[i].rows));
         free(zone->state[i].boundaries);
     }
     if (zone->base)
