@@ -174,6 +174,7 @@ void vxi_box_destroy(struct vx_box *box)
     vxi_zones_free(box);
     vxi_spans_changed(box);
     free(box->seeds);
+    vxi_map_free(&box->seed_places);
     free(box->profile);
     if (box->reservation)
         munmap(box->reservation, BOX_BYTES);

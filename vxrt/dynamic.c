@@ -183,20 +183,28 @@ static vx_status translate_unit(struct vx_box *box, const vx_gaddr *seeds, size_
 /* Remember where translation began; the newest comes first. */
 static bool note_seed(struct vx_box *box, vx_gaddr addr)
 {
-    if (box->seed_count == box->seed_capacity) {
-        size_t capacity = box->seed_capacity ? box->seed_capacity * 2 : 64;
-        vx_gaddr *seeds = realloc(box->seeds, capacity * sizeof *seeds);
-        if (!seeds)
+    uint32_t at;
+    if (!vxi_map_get(&box->seed_places, addr, &at)) {
+        if (box->seed_count == box->seed_capacity) {
+            size_t capacity = box->seed_capacity ? box->seed_capacity * 2 : 64;
+            vx_gaddr *seeds = realloc(box->seeds, capacity * sizeof *seeds);
+            if (!seeds)
+                return false;
+            box->seeds = seeds;
+            box->seed_capacity = capacity;
+        }
+        at = (uint32_t)box->seed_count;
+        if (!vxi_map_set(&box->seed_places, addr, at))
             return false;
-        box->seeds = seeds;
-        box->seed_capacity = capacity;
-        if (!box->merge_at)
-            box->merge_at = MERGE_UNITS;
+        box->seeds[box->seed_count++] = addr;
+        note_profile(box, addr);
     }
-    if (box->seed_count)
-        box->seeds[box->seed_count] = box->seeds[0];
+    /* They change places; both are in the map already. */
+    vx_gaddr first = box->seeds[0];
+    box->seeds[at] = first;
     box->seeds[0] = addr;
-    box->seed_count++;
+    vxi_map_set(&box->seed_places, first, at);
+    vxi_map_set(&box->seed_places, addr, 0);
     return true;
 }
 
@@ -206,7 +214,9 @@ vx_status vxi_translate(struct vx_box *box, vx_gaddr addr, uint32_t *rule)
     vx_status status = VX_ERR_MEMORY;
     if (!note_seed(box, addr))
         return status;
-    if (box->seed_count >= box->merge_at) {
+    if (!box->merge_at)
+        box->merge_at = MERGE_UNITS;
+    if (++box->units_begun >= box->merge_at) {
         box->merge_at *= 3;
         vxi_units_flush(box);
         if (box->spans || make_spans(box))
@@ -214,7 +224,6 @@ vx_status vxi_translate(struct vx_box *box, vx_gaddr addr, uint32_t *rule)
     } else if (box->spans || make_spans(box)) {
         status = translate_unit(box, &addr, 1, UNIT_INSNS, rule);
     }
-    note_profile(box, addr);
     box->stats.units_translated++;
     box->stats.translate_ns += vxi_now_ns() - start_ns;
     return status;

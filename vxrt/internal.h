@@ -376,8 +376,10 @@ struct vx_box {
     bool has_files;     /* vx_box_map_file was used since then */
     bool is_spoiled;    /* a reset failed half-way */
     struct vx_stats stats;
-    vx_gaddr *seeds;    /* where run-time translation began, the newest first */
-    size_t seed_count, seed_capacity, merge_at;
+    vx_gaddr *seeds;    /* where run-time translation began, each once, the newest first */
+    struct vxi_map seed_places; /* where in seeds an address is */
+    size_t seed_count, seed_capacity;
+    size_t units_begun, merge_at;
     vx_gaddr *profile;
     size_t profile_count, profile_capacity;
 };
@@ -450,6 +452,7 @@ uint64_t vxi_unit_entry(struct vx_box *box, vx_gaddr addr);
 uint64_t vxi_unit_resume(struct vx_box *box, vx_gaddr addr, int32_t *esp_delta);
 
 /* map.c */
+/* False: no memory; a key that is there needs none. */
 bool vxi_map_set(struct vxi_map *map, vx_gaddr key, uint32_t value);
 bool vxi_map_get(const struct vxi_map *map, vx_gaddr key, uint32_t *value);
 void vxi_map_remove(struct vxi_map *map, vx_gaddr key);

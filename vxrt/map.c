@@ -28,18 +28,22 @@ static uint64_t random_odd(void)
     return value | 1;
 }
 
-/* The slot with key, or the first free one on the way. */
+/* The slot with key, which may be deleted, or else the first free one on the way. */
 static size_t probe(const struct vxi_map *map, vx_gaddr key)
 {
     size_t i = slot_of(map, key);
-    while (map->values[i] != FREE && (map->values[i] == DELETED || map->keys[i] != key))
+    while (map->values[i] != FREE && map->keys[i] != key)
         i = (i + 1) & (map->capacity - 1);
     return i;
 }
 
+/* Without the deleted ones; larger, unless most were deleted. */
 static bool grow(struct vxi_map *map)
 {
-    struct vxi_map bigger = { .capacity = map->capacity ? map->capacity * 2 : MIN_CAPACITY,
+    size_t live = 0;
+    for (size_t i = 0; i < map->capacity; i++)
+        live += map->values[i] >= FIRST_VALUE;
+    struct vxi_map bigger = { .capacity = !map->capacity ? MIN_CAPACITY : live * 4 < map->capacity ? map->capacity : map->capacity * 2,
                               .multiplier = map->multiplier ? map->multiplier : random_odd() };
     bigger.keys = malloc(bigger.capacity * sizeof *bigger.keys);
     bigger.values = calloc(bigger.capacity, sizeof *bigger.values);
@@ -62,10 +66,13 @@ static bool grow(struct vxi_map *map)
 
 bool vxi_map_set(struct vxi_map *map, vx_gaddr key, uint32_t value)
 {
-    if (map->used * 2 >= map->capacity && !grow(map))
-        return false;
-    size_t i = probe(map, key);
-    map->used += map->values[i] == FREE;
+    size_t i = map->capacity ? probe(map, key) : 0;
+    if (!map->capacity || map->values[i] == FREE) {
+        if (map->used * 2 >= map->capacity && !grow(map))
+            return false;
+        i = probe(map, key);
+        map->used++;
+    }
     map->keys[i] = key;
     map->values[i] = value + FIRST_VALUE;
     return true;

@@ -265,7 +265,7 @@ struct vx_stats {
 };
 void vx_box_stats(const struct vx_box *box, struct vx_stats *stats);
 
-/* Guest addresses (before load bias) where run-time translation began since the box was made: for profiles. Owned by the box. */
+/* Guest addresses (before load bias) where run-time translation began since the box was made, each once: for profiles. Owned by the box. */
 const vx_gaddr *vx_box_profile(const struct vx_box *box, size_t *count);
 
 /* "MAJOR.MINOR.PATCH" of the library. Static. */
