@@ -15,6 +15,7 @@
  * the table, inside one it is direct. */
 #define MERGE_UNITS 48u
 #define MERGE_INSNS 60000u
+#define SEED_LIMIT (1u << 20)
 #define MAX_INSN_BYTES 15u
 #define SINGLE_SLOTS 1024u
 #define READ_FAULT_LIMIT 256u
@@ -87,7 +88,7 @@ static void note_profile(struct vx_box *box, vx_gaddr addr)
 {
     const struct vx_image *image = box->image;
     vx_gaddr plain = image ? addr - image->bias : addr;
-    if (image && plain - image->elf.low >= image->elf.high - image->elf.low)
+    if ((image && plain - image->elf.low >= image->elf.high - image->elf.low) || box->profile_count == SEED_LIMIT)
         return;
     if (box->profile_count == box->profile_capacity) {
         size_t capacity = box->profile_capacity ? box->profile_capacity * 2 : 64;
@@ -180,11 +181,15 @@ static vx_status translate_unit(struct vx_box *box, const vx_gaddr *seeds, size_
     return status;
 }
 
-/* Remember where translation began; the newest comes first. */
+/* Remember where translation began; the newest comes first. Of too many all are forgotten: a unit has far fewer instructions. */
 static bool note_seed(struct vx_box *box, vx_gaddr addr)
 {
     uint32_t at;
     if (!vxi_map_get(&box->seed_places, addr, &at)) {
+        if (box->seed_count == SEED_LIMIT) {
+            vxi_map_clear(&box->seed_places);
+            box->seed_count = 0;
+        }
         if (box->seed_count == box->seed_capacity) {
             size_t capacity = box->seed_capacity ? box->seed_capacity * 2 : 64;
             vx_gaddr *seeds = realloc(box->seeds, capacity * sizeof *seeds);

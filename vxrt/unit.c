@@ -16,6 +16,7 @@
 #define HLT 0xf4
 #define UNIT_ALIGN 64u
 #define CLUTTER_UNITS 16384u
+#define MOST_UNITS (1u << 20) /* what is known of one takes two hundred bytes and more */
 
 static uint32_t round_up(uint32_t value, uint32_t to)
 {
@@ -175,10 +176,10 @@ static vx_status register_unit(struct vx_box *box, struct vxi_unit *unit)
     return VX_ERR_MEMORY;
 }
 
-/* Dead units keep their place in the list and in memory: start again before they are most of it. */
+/* Dead units keep their place in the list and in memory: start again before they are most of it, or it is too long. */
 static bool is_cluttered(const struct vxi_units *units)
 {
-    return units->count >= CLUTTER_UNITS && units->dead > units->count / 2;
+    return units->count >= MOST_UNITS || (units->count >= CLUTTER_UNITS && units->dead > units->count / 2);
 }
 
 vx_status vxi_unit_add(struct vx_box *box, const struct vxi_unit_code *code, struct vxi_unit **out, uint32_t *rule)
