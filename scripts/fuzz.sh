@@ -1,8 +1,8 @@
 #!/bin/sh
 # Fuzz with libFuzzer, AddressSanitizer and UBSan:
 #     scripts/fuzz.sh [SECONDS [TARGET...]]
-# Each target of tests/fuzz for so many seconds (60), one after the other, from the seeds that the build makes and
-# what earlier runs found (build-fuzz/corpus). What crashes is kept as build-fuzz/TARGET-crash-...
+# Each target of tests/fuzz for so many seconds (60), one after the other, from the seeds that the build makes,
+# tests/fuzz/corpora, and what earlier runs here found (build-fuzz/corpus). What crashes is kept as build-fuzz/TARGET-crash-...
 # Needs clang. Exit status: 0 nothing found, 1 something was, 2 usage.
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,6 +14,7 @@ export ASAN_OPTIONS=handle_segv=0:allow_user_segv_handler=1:handle_sigbus=0:hand
 cmake -S . -B build-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVX_FUZZ=ON >/dev/null
 cmake --build build-fuzz
 python3 tests/fuzz/seeds.py build-fuzz/bin/vxc build-fuzz/fuzz
+python3 tests/fuzz/corpora.py unpack build-fuzz/fuzz
 status=0
 for target in "$@"; do
     mkdir -p "build-fuzz/corpus/$target"
