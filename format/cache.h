@@ -166,6 +166,8 @@ bool vxf_section(const struct vxf_file *file, size_t index, struct vxf_section_i
 
 /* XXH3-128 of bytes, low then high. */
 void vxf_hash128(const void *bytes, size_t size, uint64_t out[2]);
+/* The same of a file's first bytes, `size` of them. VX_ERR_IO: it has not so many, or cannot be read; VX_ERR_MEMORY. */
+vx_status vxf_hash128_file(int fd, uint64_t size, uint64_t out[2]);
 /* Hash of one page for struct vxf_page: bytes (size <= 4096), zero-extended to a page. */
 uint64_t vxf_hash_page(const void *bytes, size_t size);
 

@@ -18,6 +18,8 @@
 #define LINKS "by-file"
 /* A change so soon after the last may leave the same time stamp: far more than the clock's grain. */
 #define SETTLED_SECONDS 2
+/* A third of a second. Whoever maps a file need not be who paid for its cache. */
+#define MOST_READ (128 << 20)
 
 int vxf_directory_open(const char *path, bool create)
 {
@@ -54,22 +56,8 @@ vx_status vxf_directory_hash(int fd, uint64_t hash[2], struct stat *st)
     struct stat after;
     if (fstat(fd, st) || !S_ISREG(st->st_mode) || st->st_size < 0 || (uint64_t)st->st_size > VXF_GUEST_LIMIT)
         return VX_ERR_IO;
-    size_t size = (size_t)st->st_size, done = 0;
-    uint8_t *bytes = malloc(size + 1);
-    if (!bytes)
-        return VX_ERR_MEMORY;
-    while (done < size) {
-        ssize_t got = pread(fd, bytes + done, size - done, (off_t)done);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            break;
-        done += (size_t)got;
-    }
-    if (done == size)
-        vxf_hash128(bytes, size, hash);
-    free(bytes);
-    return done == size && fstat(fd, &after) == 0 && is_same(st, &after) ? VX_OK : VX_ERR_IO;
+    vx_status status = vxf_hash128_file(fd, (uint64_t)st->st_size, hash);
+    return status == VX_OK && (fstat(fd, &after) || !is_same(st, &after)) ? VX_ERR_IO : status;
 }
 
 static void link_name(const struct stat *st, char name[VXF_DIRECTORY_NAME_BYTES * 2])
@@ -100,7 +88,7 @@ int vxf_directory_find(int directory, int fd)
         return -1;
     link_name(&st, name);
     int found = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (found >= 0 || vxf_directory_hash(fd, hash, &st) != VX_OK)
+    if (found >= 0 || st.st_size > MOST_READ || vxf_directory_hash(fd, hash, &st) != VX_OK)
         return found;
     vxf_directory_name(hash, ".vxc", name);
     found = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);

@@ -34,7 +34,7 @@ void vxf_directory_name(const uint64_t hash[2], const char *suffix, char name[VX
 vx_status vxf_directory_hash(int fd, uint64_t hash[2], struct stat *st);
 
 /*
- * Open the cache of a guest file: by its ID, else by its contents, and then the ID is noted for
+ * Open the cache of a guest file: by its ID, else by its contents if it has at most 128 MiB, and then the ID is noted for
  * the next time if the directory can be written. Descriptor, owned by the caller; -1: there is none.
  */
 int vxf_directory_find(int directory, int fd);

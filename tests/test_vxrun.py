@@ -78,7 +78,7 @@ def compile_guest(name, source=None):
         text = path(f"{name}.c")
         with open(text, "w", encoding="ascii") as file:
             file.write(source)
-    return subprocess.run(["gcc", "-m32", "-msse2", "-static", "-O1", "-w", "-o", path(name), text],
+    return subprocess.run(["gcc", "-m32", "-msse2", "-static", "-O1", "-w", "-o", path(name), text, "-lpthread"],
                           stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "format/directory.h"
@@ -30,6 +31,7 @@ struct vxrun {
     int cache_fd; /* of options.cache_dir, -1: none */
     int writer;   /* with --cache-write: of writer.h */
     struct vxl_codes *codes;
+    mode_t mask;  /* for files of its own: the guest sets another */
 };
 
 static void print_error(const char *program, vx_status status, const struct vx_error *error)
@@ -186,6 +188,7 @@ static int end(const struct vxrun *vxrun, const struct vxl_report *report)
     else if (outcome->end == VXL_SIGNALED && !outcome->is_child && outcome->code != SIGPIPE)
         fprintf(stderr, "vxrun: %s: ended by signal %d (%s)\n", report->program, outcome->code,
                 strsignal(outcome->code));
+    umask(vxrun->mask);
     save_profile(options, report->program, report->proc);
     save_caches(vxrun, report->proc);
     if (outcome->is_child)
@@ -293,9 +296,23 @@ static int end_of_output(void)
     return VXL_EXIT_FAILED;
 }
 
+/* A standard stream that is closed would be the first file opened here, and be given to the guest. */
+static void fill_streams(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     struct vxrun vxrun = {.cache_fd = -1};
+    fill_streams();
+    vxrun.mask = umask(0);
+    umask(vxrun.mask);
     /* What the translator frees it soon wants again: giving it back and faulting it in is a tenth of its time. */
     mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
     mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "show.h"
@@ -164,6 +165,41 @@ static void scheduling(void)
     printf("%d, the same: %d\n", CPU_COUNT(&got), CPU_EQUAL(&got, &set));
 }
 
+/* Ends of children that nobody is told of, and who waits for one. */
+static void ignored_children(void)
+{
+    struct timespec some = {5, 0};
+    sigset_t set, old;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    for (int i = 0; i < 3; i++) {
+        struct sigaction action = {.sa_handler = i == 0 ? SIG_IGN : SIG_DFL, .sa_flags = i == 1 ? SA_NOCLDWAIT : 0};
+        sigaction(SIGCHLD, &action, NULL);
+        pid_t first = fork();
+        if (first == 0)
+            _exit(1);
+        pid_t second = fork();
+        if (second == 0) {
+            usleep(100000);
+            _exit(2);
+        }
+        SHOW("the first", waitpid(first, NULL, 0) == first);
+        SHOW("any", wait(NULL) == second);
+        SHOW("none", wait(NULL));
+    }
+    sigprocmask(SIG_BLOCK, &set, &old);
+    for (int i = 0; i < 2; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            usleep(i * 50000);
+            _exit(3);
+        }
+        SHOW("told", sigtimedwait(&set, NULL, &some));
+        printf("status %x\n", wait_status(pid));
+    }
+    sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && !strcmp(argv[1], "executed")) {
@@ -174,6 +210,7 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IONBF, 0);
     forks();
     child_signals();
+    ignored_children();
     executes(argc > 1 ? argv[1] : argv[0]);
     struct rusage usage;
     printf("usage %d\n", getrusage(RUSAGE_CHILDREN, &usage));

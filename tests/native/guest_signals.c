@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -200,6 +201,47 @@ static void masks(void)
     SHOW("kill stop", sigaction(SIGKILL, &action, NULL));
 }
 
+static void *send_ignored(void *argument)
+{
+    usleep(50000);
+    if (argument)
+        pthread_kill(*(pthread_t *)argument, SIGURG);
+    else
+        kill(getpid(), SIGURG);
+    return NULL;
+}
+
+/* A signal that nobody would be told of stays for who blocks it and waits for it. */
+static void awaited(void)
+{
+    static const int ignored[] = {SIGCHLD, SIGCONT, SIGURG, SIGWINCH};
+    struct timespec none = {0, 0}, some = {5, 0};
+    pthread_t thread, self = pthread_self();
+    sigset_t set, old;
+    int got;
+    for (int i = 0; i < 4; i++) {
+        sigemptyset(&set);
+        sigaddset(&set, ignored[i]);
+        raise(ignored[i]);
+        SHOW("not blocked", sigtimedwait(&set, NULL, &none));
+        sigprocmask(SIG_BLOCK, &set, &old);
+        raise(ignored[i]);
+        SHOW("blocked", sigtimedwait(&set, NULL, &none));
+        SHOW("again", sigtimedwait(&set, NULL, &none));
+        sigprocmask(SIG_SETMASK, &old, NULL);
+    }
+    sigemptyset(&set);
+    sigaddset(&set, SIGURG);
+    for (int i = 0; i < 4; i++) {
+        sigprocmask(i < 2 ? SIG_SETMASK : SIG_BLOCK, i < 2 ? &old : &set, NULL);
+        pthread_create(&thread, NULL, send_ignored, i & 1 ? &self : NULL);
+        got = sigtimedwait(&set, NULL, &some);
+        pthread_join(thread, NULL);
+        printf("from a thread %d\n", got);
+    }
+    sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
 static void timers(void)
 {
     struct sigaction action = {.sa_handler = on_count};
@@ -264,6 +306,7 @@ int main(void)
         signal(i, SIG_DFL);
     frames();
     masks();
+    awaited();
     timers();
     return 0;
 }

@@ -112,6 +112,7 @@ static void pair_done(struct pair *pair)
     vxl_place_done(&pair->to);
 }
 
+/* Mounts are found by their names: what lies above one does not get another. */
 static int32_t rename_at(struct vxl_proc *p, uint32_t from_dir, vx_gaddr from, uint32_t to_dir,
                          vx_gaddr to, uint32_t flags)
 {
@@ -119,6 +120,8 @@ static int32_t rename_at(struct vxl_proc *p, uint32_t from_dir, vx_gaddr from, u
     if (flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE))
         return -EINVAL;
     int status = find_pair(p, from_dir, from, to_dir, to, &pair);
+    if (status == 0 && (vxl_is_above_mount(&pair.from) || vxl_is_above_mount(&pair.to)))
+        status = -EBUSY;
     if (status == 0)
         status = (int)vxl_result(renameat2(pair.from.dir_fd, pair.from.name, pair.to.dir_fd,
                                            pair.to.name, flags));

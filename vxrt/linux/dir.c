@@ -14,7 +14,7 @@
 
 #define BUFFER_BYTES 32768u
 
-/* struct linux_dirent64, the same on both sides. */
+/* struct linux_dirent64, the same on both sides; behind the name it has bytes that the kernel does not write. */
 struct entry64 {
     uint64_t ino;
     int64_t off;
@@ -104,7 +104,9 @@ int32_t vxl_getdents64(struct vxl_proc *p, const uint32_t *a)
     int64_t done = read_entries(fd, buffer, size);
     for (int64_t at = 0; at < done;) {
         struct entry64 *entry = (void *)(buffer + at);
+        size_t used = offsetof(struct entry64, name) + strlen(entry->name) + 1;
         entry->off = (int64_t)++fd->dir_position;
+        memset((uint8_t *)entry + used, 0, entry->reclen - used);
         at += entry->reclen;
     }
     if (done > 0 && !vxl_put(p, a[1], buffer, (size_t)done))

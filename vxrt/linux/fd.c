@@ -103,6 +103,7 @@ static int32_t duplicate_to(struct vxl_proc *p, uint32_t from, uint32_t to, bool
     vxl_fd_close(p, to);
     copy.host = host;
     copy.is_cloexec = is_cloexec;
+    copy.serial = ++p->last_serial;
     p->fds[to] = copy;
     return (int32_t)to;
 }

@@ -30,6 +30,18 @@ static bool is_pipe(struct vxl_place *place)
     return is_it;
 }
 
+struct opening {
+    struct vxl_place *place;
+    uint64_t flags;
+    uint32_t mode;
+};
+
+static int64_t open_beneath(void *argument)
+{
+    const struct opening *o = argument;
+    return vxl_open_beneath(o->place, o->flags, o->mode);
+}
+
 static int open_place(struct vxl_proc *p, struct vxl_place *place, uint32_t flags, uint32_t mode)
 {
     if (place->wants_dir) {
@@ -38,9 +50,11 @@ static int open_place(struct vxl_proc *p, struct vxl_place *place, uint32_t flag
         flags |= O_DIRECTORY;
     }
     bool is_slow = p->threads && !(flags & (O_NONBLOCK | O_PATH)) && is_pipe(place);
+    /* nothing but these is looked at with O_PATH */
+    flags &= flags & O_PATH ? (uint32_t)(O_PATH | O_DIRECTORY | O_NOFOLLOW) : (uint32_t)OPEN_FLAGS;
+    struct opening opening = {place, flags, mode};
     for (;;) {
-        int host = is_slow ? vxl_open_slowly(p, place, flags & OPEN_FLAGS, mode)
-                           : vxl_open_beneath(place, flags & OPEN_FLAGS, mode);
+        int host = (int)(is_slow ? vxl_call_slowly(p, open_beneath, &opening) : open_beneath(&opening));
         if (host != -EINTR)
             return host;
         if (vxl_is_interrupted(p))

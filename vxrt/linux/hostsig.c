@@ -38,7 +38,8 @@ static void note(int signal, siginfo_t *info, void *context)
     int saved_errno = errno;
     atomic_fetch_add(&inside, 1);
     struct vxl_proc *p = current;
-    if (p) {
+    bool is_sent = signal == VXL_TIMER_SIGNAL && info->si_code != SI_TIMER; /* by somebody: no timer of the guest's has expired */
+    if (p && !is_sent) {
         p->arrived_info[signal - 1] = *info;
         if (signal == VXL_TIMER_SIGNAL)
             vxl_timers_note(p, info);

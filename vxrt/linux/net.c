@@ -263,6 +263,7 @@ int32_t vxl_shutdown(struct vxl_proc *p, const uint32_t *a)
 
 enum { TIMEOUT_OLD = 1, TIMEOUT_NEW = 2, LINGER = 4, SETTABLE = 8, ON_ANY = 16 };
 enum { RCVTIMEO_NEW = 66, SNDTIMEO_NEW = 67 };
+#define LONGEST_LINGER 1 /* seconds: close holds the box so long */
 
 /* Options; an int but where another form is named. Most are for sockets with addresses only. */
 static const struct option {
@@ -353,6 +354,8 @@ int32_t vxl_setsockopt(struct vxl_proc *p, const uint32_t *a)
         return -EFAULT;
     if (!fd->is_net) /* of a pair, or of the host's: buffer sizes are a wish */
         return 0;
+    if (option->bits & LINGER && value.linger.l_linger > LONGEST_LINGER)
+        value.linger.l_linger = LONGEST_LINGER;
     if (option->bits & TIMEOUT_OLD)
         value.time = (struct timeval){value.old_time.sec, value.old_time.usec};
     socklen_t size = option->bits & (TIMEOUT_OLD | TIMEOUT_NEW) ? (socklen_t)sizeof value.time : size_of(option);

@@ -48,6 +48,10 @@ void vxl_unix_show(struct vxl_proc *p, struct vxl_address *address);
  */
 int vxl_wait_socket(struct vxl_proc *p, const struct vxl_fd *fd, short events, int option);
 
+/* socket.c: write and read, where there are threads. What of a write goes on behind a first part does not wait: -EAGAIN. */
+int32_t vxl_socket_write(struct vxl_proc *p, uint32_t fd, const struct abi32_iovec *iov, uint32_t count, bool goes_on);
+int32_t vxl_socket_read(struct vxl_proc *p, uint32_t fd, const struct abi32_iovec *iov, uint32_t count);
+
 /* socketcall alone has it. */
 vxl_handler vxl_accept;
 

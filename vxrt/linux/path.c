@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -194,48 +195,86 @@ void vxl_place_done(struct vxl_place *place)
 }
 
 /* procfs, and device nodes beyond the harmless ones, are out of bounds wherever they lie. */
-static int check_opened(int fd, bool is_path_only)
+static int check(int fd, bool is_path_only, struct stat *st)
 {
     struct statfs fs;
-    struct stat st;
-    if (fstatfs(fd, &fs) || fs.f_type == PROC_SUPER_MAGIC || fstat(fd, &st))
+    if (fstatfs(fd, &fs) || fs.f_type == PROC_SUPER_MAGIC || fstat(fd, st))
         return -EACCES;
-    bool is_device = S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode);
-    if (is_device && !is_path_only) {
-        unsigned number = minor(st.st_rdev);
-        bool is_harmless = S_ISCHR(st.st_mode) && major(st.st_rdev) == DEVICE_MAJOR &&
-                           (number == 3 || number == 5 || (number >= 7 && number <= 9));
-        if (!is_harmless)
-            return -EACCES;
-    }
-    return 0;
+    if (is_path_only || (!S_ISBLK(st->st_mode) && !S_ISCHR(st->st_mode)))
+        return 0;
+    unsigned number = minor(st->st_rdev);
+    bool is_harmless = S_ISCHR(st->st_mode) && major(st->st_rdev) == DEVICE_MAJOR &&
+                       (number == 3 || number == 5 || (number >= 7 && number <= 9));
+    return is_harmless ? 0 : -EACCES;
+}
+
+static int open_beneath(const struct vxl_place *place, uint64_t flags, uint32_t mode)
+{
+    struct open_how how = {
+        .flags = flags | O_CLOEXEC | (flags & O_PATH ? 0u : (unsigned)O_NOCTTY),
+        .mode = flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE ? mode & 01777 : 0,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
+    unsigned tries = 0;
+    int fd;
+    do {
+        fd = (int)syscall(SYS_openat2, place->dir_fd, place->name, &how, sizeof how);
+    } while (fd < 0 && errno == EAGAIN && ++tries < RACE_LIMIT);
+    return fd >= 0 ? fd : errno == EXDEV ? -EACCES : -errno;
+}
+
+/* For use, what a descriptor names that is none for use. Without procfs: by its name again. */
+static int open_for_use(const struct vxl_place *place, int path_fd, uint64_t flags)
+{
+    char name[32];
+    flags &= ~(uint64_t)(O_CREAT | O_NOFOLLOW);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", path_fd);
+    int fd = open(name, (int)flags | O_CLOEXEC | O_NOCTTY);
+    return fd >= 0 ? fd : errno == ENOENT ? open_beneath(place, flags, 0) : -errno;
+}
+
+/* Opening a device may do something: what is there already is looked at before. */
+static int open_checked(const struct vxl_place *place, uint64_t flags)
+{
+    struct stat st;
+    int path_fd = open_beneath(place, O_PATH | (flags & O_DIRECTORY), 0);
+    if (path_fd < 0)
+        return path_fd;
+    int fd = check(path_fd, false, &st);
+    if (fd == 0 && (flags & O_CREAT) && S_ISDIR(st.st_mode))
+        fd = -EISDIR;
+    if (fd == 0)
+        fd = open_for_use(place, path_fd, flags);
+    close(path_fd);
+    return fd;
+}
+
+static int open_device(const struct vxl_place *place, uint64_t flags)
+{
+    if (place->wants_dir || (flags & O_DIRECTORY))
+        return -ENOTDIR;
+    if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+        return -EEXIST;
+    int fd = open(place->device, (int)(flags & (O_ACCMODE | O_NONBLOCK | O_APPEND | O_PATH)) | O_NOCTTY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
 }
 
 static int open_named(const struct vxl_place *place, uint64_t flags, uint32_t mode)
 {
-    int fd;
-    if (place->is_device) {
-        if (place->wants_dir || (flags & O_DIRECTORY))
-            return -ENOTDIR;
-        if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
-            return -EEXIST;
-        flags &= O_ACCMODE | O_NONBLOCK | O_APPEND | O_PATH;
-        fd = open(place->device, (int)flags | O_NOCTTY | O_CLOEXEC);
+    bool is_new = (flags & O_TMPFILE) == O_TMPFILE || ((flags & O_CREAT) && (flags & O_EXCL));
+    struct stat st;
+    int fd = -EEXIST;
+    if (!place->is_device && !is_new && !(flags & O_PATH)) {
+        for (unsigned tries = 0; fd == -EEXIST && tries < RACE_LIMIT; tries++) {
+            fd = open_checked(place, flags);
+            if (fd == -ENOENT && (flags & O_CREAT))
+                fd = open_beneath(place, flags | O_EXCL, mode);
+        }
     } else {
-        struct open_how how = {
-            .flags = flags | O_CLOEXEC | (flags & O_PATH ? 0u : (unsigned)O_NOCTTY),
-            .mode = flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE ? mode & 01777 : 0,
-            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-        };
-        unsigned tries = 0;
-        do {
-            fd = (int)syscall(SYS_openat2, place->dir_fd, place->name, &how, sizeof how);
-        } while (fd < 0 && errno == EAGAIN && ++tries < RACE_LIMIT);
+        fd = place->is_device ? open_device(place, flags) : open_beneath(place, flags, mode);
     }
-    if (fd < 0)
-        return errno == EXDEV ? -EACCES : -errno;
-    int status = check_opened(fd, flags & O_PATH);
-    if (status < 0)
+    int status = fd < 0 ? fd : check(fd, flags & O_PATH, &st);
+    if (fd >= 0 && status < 0)
         close(fd);
     return status < 0 ? status : fd;
 }

@@ -129,10 +129,9 @@ int32_t vxl_newselect(struct vxl_proc *p, const uint32_t *a)
     if (a[4]) {
         if (!vxl_get(p, a[4], &in, sizeof in))
             return -EFAULT;
-        if (in.sec < 0 || in.usec < 0)
+        struct timespec left = {(time_t)in.sec + in.usec / 1000000, in.usec % 1000000 * 1000L};
+        if (in.sec < 0 || in.usec < 0 || !vxl_end_of(&left, &end))
             return -EINVAL;
-        struct timespec left = {in.sec + in.usec / 1000000, in.usec % 1000000 * 1000L};
-        vxl_end_of(&left, &end);
     }
     int32_t result = select_fds(p, a[0], a + 1, a[4] ? &end : NULL);
     if (a[4])

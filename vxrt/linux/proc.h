@@ -35,7 +35,7 @@ struct vxl_fd {
     bool is_read_only;   /* from a read-only grant */
     bool is_net;         /* a socket that may have addresses (net.c) */
     int host;
-    uint32_t serial;     /* another one each time the number is used again */
+    uint32_t serial;     /* another one each time the number is used again: while it is the same, so is host */
     char *path;          /* guest path of a directory, name that an AF_UNIX socket was bound to; owned */
     uint64_t dir_position; /* entries read */
 };
@@ -110,6 +110,7 @@ struct vxl_proc {
     uint64_t blocked, pending;
     uint64_t directed;    /* of pending: for self alone */
     uint64_t offered;     /* of pending: other threads have been told */
+    uint64_t awaited;     /* by sigtimedwait of self */
     uint64_t saved_mask;  /* of sigsuspend, ppoll: goes into the signal frame */
     bool has_saved_mask;
     struct abi32_siginfo infos[VXL_SIGNAL_COUNT];
@@ -212,6 +213,8 @@ int vxl_open_here(const struct vxl_place *place, uint64_t flags, uint32_t mode);
 int vxl_locate(struct vxl_place *place);
 /* walk.c: where `asked` leads to, one component at a time. 0 (it may be missing), -EAGAIN (it changes meanwhile) or -errno. */
 int vxl_walk(struct vxl_place *place, bool follow_last);
+/* Is place->guest where something is mounted, or a directory above? */
+bool vxl_is_above_mount(const struct vxl_place *place);
 /* Length of `prefix` if `path` is it or below it, else -1. Both normalised; "/" has length 0. */
 int vxl_prefix_length(const char *prefix, const char *path);
 /* Append the components of `path` to out (absolute, normalised). False: too long. */
@@ -242,6 +245,8 @@ uint64_t vxl_now_ns(void);
 
 /* signal.c */
 void vxl_raise(struct vxl_proc *p, int signal, const struct abi32_siginfo *info);
+/* kept: the signals that its receiver blocks; others are dropped where they are ignored. */
+void vxl_raise_kept(struct vxl_proc *p, int signal, const struct abi32_siginfo *info, uint64_t kept);
 void vxl_raise_simple(struct vxl_proc *p, int signal, int32_t code);
 /* A fault: cannot be blocked or ignored. */
 void vxl_force(struct vxl_proc *p, const struct vx_trap *trap, int signal, const struct abi32_siginfo *info);

@@ -97,6 +97,19 @@ static void become_child(struct vxl_proc *p)
 #define THREAD_OPTIONS \
     (CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CLONE_DETACHED)
 
+/* With SIGCHLD ignored nobody is told of a child's end: it is as if it had never been. */
+static void forget_ended(struct vxl_proc *p)
+{
+    const struct vxl_action *action = &p->actions[SIGCHLD - 1];
+    if ((void (*)(int))(uintptr_t)action->handler != SIG_IGN && !(action->flags & SA_NOCLDWAIT))
+        return;
+    for (size_t i = 0; i < p->child_count;)
+        if (waitpid(p->children[i], NULL, WNOHANG) != 0)
+            p->children[i] = p->children[--p->child_count];
+        else
+            i++;
+}
+
 int32_t vxl_clone(struct vxl_proc *p, const uint32_t *a)
 {
     uint32_t flags = a[0];
@@ -107,6 +120,7 @@ int32_t vxl_clone(struct vxl_proc *p, const uint32_t *a)
         p->refused[p->call_number]++;
         return -ENOSYS;
     }
+    forget_ended(p);
     if (p->child_count == VXL_CHILD_LIMIT)
         return -EAGAIN;
     vxl_watch_signal(p, SIGCHLD);
@@ -159,6 +173,7 @@ static int find_child(const struct vxl_proc *p, pid_t pid)
 static pid_t look(struct vxl_proc *p, pid_t pid, int options, int *status, struct rusage *usage)
 {
     bool is_any = pid == -1 || pid == 0;
+    forget_ended(p);
     if (is_any ? p->child_count == 0 : find_child(p, pid) < 0)
         return -ECHILD;
     for (size_t i = 0; i < p->child_count; i++) {
@@ -275,6 +290,11 @@ static int32_t send_to_parent(struct vxl_proc *p, int signal)
     return result;
 }
 
+static bool is_stop(uint32_t signal)
+{
+    return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+}
+
 static int32_t send(struct vxl_proc *p, pid_t pid, uint32_t signal, int32_t code)
 {
     if (signal > VXL_SIGNAL_COUNT)
@@ -284,8 +304,8 @@ static int32_t send(struct vxl_proc *p, pid_t pid, uint32_t signal, int32_t code
             vxl_raise_simple(p, (int)signal, code);
         return 0;
     }
-    if (pid > 0 && find_child(p, pid) >= 0)
-        return (int32_t)vxl_result(kill(pid, (int)signal));
+    if (pid > 0 && find_child(p, pid) >= 0) /* none is stopped: it would not notice its time limit */
+        return (int32_t)vxl_result(kill(pid, is_stop(signal) ? 0 : (int)signal));
     if (p->is_child && pid == p->parent_pid)
         return send_to_parent(p, (int)signal);
     return -ESRCH;
@@ -311,7 +331,7 @@ bool vxl_raise_in_thread(struct vxl_proc *p, pid_t tid, int signal, const struct
     if (!signal)
         return true;
     uint64_t bit = 1ull << (signal - 1), others = p->pending & bit;
-    vxl_raise(p, signal, info);
+    vxl_raise_kept(p, signal, info, t ? vxl_thread_blocked(t) : p->blocked);
     if (!t) {
         p->directed |= p->pending & bit & ~others;
         return true;

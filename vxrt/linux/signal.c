@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "vxrt/linux/calls.h"
+#include "vxrt/linux/threads.h"
 
 #define HANDLER_DEFAULT 0u
 #define HANDLER_IGNORE 1u
@@ -35,13 +36,25 @@ static bool is_signal(uint32_t signal)
     return signal >= 1 && signal <= VXL_SIGNAL_COUNT;
 }
 
-void vxl_raise(struct vxl_proc *p, int signal, const struct abi32_siginfo *info)
+void vxl_raise_kept(struct vxl_proc *p, int signal, const struct abi32_siginfo *info, uint64_t kept)
 {
-    if (is_ignored(p, signal) && !(p->blocked & BIT(signal)))
+    if (is_ignored(p, signal) && !(kept & BIT(signal)))
         return;
     if (!(p->pending & BIT(signal)))
         p->infos[signal - 1] = *info;
     p->pending |= BIT(signal);
+}
+
+/* As in the kernel: what the process ignores is dropped unless its first thread blocks it. */
+static uint64_t kept(const struct vxl_proc *p)
+{
+    const struct vxl_thread *first = p->threads && p->main != p->self ? p->main : NULL;
+    return p->blocked | (first ? vxl_thread_blocked(first) : 0);
+}
+
+void vxl_raise(struct vxl_proc *p, int signal, const struct abi32_siginfo *info)
+{
+    vxl_raise_kept(p, signal, info, kept(p));
 }
 
 void vxl_raise_simple(struct vxl_proc *p, int signal, int32_t code)
@@ -74,16 +87,26 @@ static void take_arrived(struct vxl_proc *p)
     }
 }
 
-bool vxl_has_signal(struct vxl_proc *p)
+/* What is to be handled; what is ignored goes. */
+static uint64_t deliverable(struct vxl_proc *p)
 {
     if (atomic_load(&p->arrived))
         take_arrived(p);
-    if (!(p->pending & ~p->blocked))
-        return false;
-    for (int signal = 1; signal <= VXL_SIGNAL_COUNT; signal++)
-        if ((p->pending & ~p->blocked & BIT(signal)) && is_ignored(p, signal))
+    uint64_t open = p->pending & ~p->blocked;
+    for (uint64_t rest = open; rest; rest &= rest - 1) {
+        int signal = __builtin_ctzll(rest) + 1;
+        if (!is_ignored(p, signal))
+            continue;
+        open &= ~BIT(signal);
+        if (!(kept(p) & BIT(signal)))
             p->pending &= ~BIT(signal);
-    return p->pending & ~p->blocked;
+    }
+    return open;
+}
+
+bool vxl_has_signal(struct vxl_proc *p)
+{
+    return deliverable(p) | (p->pending & p->awaited);
 }
 
 /* ---- delivery -------------------------------------------------------- */
@@ -135,8 +158,9 @@ static const struct abi32_siginfo *accept_signal(struct vxl_proc *p, int signal)
 
 void vxl_deliver(struct vxl_proc *p)
 {
-    while (!p->has_ended && vxl_has_signal(p)) {
-        int signal = __builtin_ctzll(p->pending & ~p->blocked) + 1;
+    uint64_t open;
+    while (!p->has_ended && (open = deliverable(p))) {
+        int signal = __builtin_ctzll(open) + 1;
         const struct abi32_siginfo *info = accept_signal(p, signal);
         if (p->actions[signal - 1].handler == HANDLER_DEFAULT) {
             vxl_end_with(p, VXL_SIGNALED, signal, NULL);
@@ -367,7 +391,7 @@ int32_t vxl_pause(struct vxl_proc *p, const uint32_t *a)
 
 static int32_t timed_wait(struct vxl_proc *p, const uint32_t *a, bool is_64)
 {
-    uint64_t set, blocked = p->blocked;
+    uint64_t set;
     struct timespec left, end;
     if (a[3] != SIGSET_BYTES)
         return -EINVAL;
@@ -375,9 +399,9 @@ static int32_t timed_wait(struct vxl_proc *p, const uint32_t *a, bool is_64)
         return -EFAULT;
     if (a[2] && !vxl_end_of(&left, &end))
         return -EINVAL;
-    p->blocked &= ~set;
+    p->awaited = set & ~UNBLOCKABLE;
     int waited = vxl_wait(p, NULL, 0, a[2] ? &end : NULL);
-    p->blocked = blocked;
+    p->awaited = 0;
     uint64_t got = p->pending & set;
     if (!got)
         return waited == 0 ? -EAGAIN : -EINTR;

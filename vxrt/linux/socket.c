@@ -166,6 +166,17 @@ static ssize_t receive_rest(struct vxl_proc *p, uint32_t number, uint8_t *buffer
     return have;
 }
 
+/* TCP's MSG_TRUNC: bytes are thrown away, and nothing is written. */
+static bool throws_away(const struct vxl_fd *fd, uint32_t flags)
+{
+    int domain = AF_UNIX, type = 0;
+    socklen_t length = sizeof domain;
+    if (!(flags & MSG_TRUNC) || getsockopt(fd->host, SOL_SOCKET, SO_DOMAIN, &domain, &length))
+        return false;
+    length = sizeof type;
+    return domain != AF_UNIX && getsockopt(fd->host, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
+}
+
 /* m->address: whom it is from. */
 static int32_t receive_message(struct vxl_proc *p, uint32_t number, struct message *m)
 {
@@ -183,6 +194,8 @@ static int32_t receive_message(struct vxl_proc *p, uint32_t number, struct messa
             return -EFAULT;
         size += part;
     }
+    if (m->flags & MSG_TRUNC) /* what comes back may be more than what was written */
+        memset(buffer, 0, size);
     for (;;) {
         int waited = m->flags & MSG_DONTWAIT ? 0 : vxl_wait_socket(p, fd, POLLIN, SO_RCVTIMEO);
         if (waited < 0)
@@ -204,7 +217,7 @@ static int32_t receive_message(struct vxl_proc *p, uint32_t number, struct messa
     if (!fd->is_net) /* the ends of a pair have no names, and those of the host's are not for the guest */
         m->address.size = 0;
     vxl_unix_show(p, &m->address);
-    uint32_t got = done < (ssize_t)size ? (uint32_t)done : size;
+    uint32_t got = throws_away(fd, m->flags) ? 0 : done < (ssize_t)size ? (uint32_t)done : size;
     for (uint32_t i = 0; i < m->count && used < got; i++) {
         uint32_t part = m->iov[i].len < got - used ? m->iov[i].len : got - used;
         if (!vxl_put(p, m->iov[i].base, buffer + used, part))
@@ -212,6 +225,18 @@ static int32_t receive_message(struct vxl_proc *p, uint32_t number, struct messa
         used += part;
     }
     return (int32_t)done;
+}
+
+int32_t vxl_socket_write(struct vxl_proc *p, uint32_t fd, const struct abi32_iovec *iov, uint32_t count, bool goes_on)
+{
+    struct message m = {.iov = iov, .count = count, .flags = goes_on ? MSG_DONTWAIT | MSG_NOSIGNAL : 0};
+    return send_message(p, fd, &m);
+}
+
+int32_t vxl_socket_read(struct vxl_proc *p, uint32_t fd, const struct abi32_iovec *iov, uint32_t count)
+{
+    struct message m = {.iov = iov, .count = count};
+    return receive_message(p, fd, &m);
 }
 
 /* ---- calls ------------------------------------------------------------ */

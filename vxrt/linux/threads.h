@@ -24,6 +24,7 @@ struct vxl_waiting {
     bool has_end;
     struct timespec end;  /* CLOCK_MONOTONIC */
     uint64_t blocked;     /* signals, while it waits */
+    uint64_t awaited;     /* signals that it waits for */
     vx_gaddr eip, esp;    /* of the call */
     uint32_t messages;    /* of sendmmsg and recvmmsg: how many are done */
     uint64_t until_ns;    /* and when the last is to begin */
@@ -96,10 +97,15 @@ void vxl_hold_wakes(void);
 int vxl_thread_wait(struct vxl_proc *p, struct pollfd *fds, unsigned count, const struct timespec *end);
 /* Wait in the middle of a call; what it knew of descriptors may be wrong then. 0 or -EINTR. */
 int vxl_thread_pause(struct vxl_proc *p, int host_fd, short events);
-/* vxl_open_beneath of a pipe with a name, with others running meanwhile. -EINTR: perhaps for nothing. */
-int vxl_open_slowly(struct vxl_proc *p, struct vxl_place *place, uint64_t flags, uint32_t mode);
+/*
+ * A host call that may wait, with others running meanwhile: `call` gives its result or -errno, and uses nothing that others may change (guest
+ * memory, descriptors by their number). -EINTR: perhaps for nothing.
+ */
+int64_t vxl_call_slowly(struct vxl_proc *p, int64_t (*call)(void *argument), void *argument);
 /* For what cannot be waited for without keeping others from running: 0, look again; -EINTR. */
 int vxl_wait_a_little(struct vxl_proc *p);
+/* The signals that a thread that is not the holder blocks. */
+uint64_t vxl_thread_blocked(const struct vxl_thread *t);
 /* What the calling thread waits for. There are threads. */
 struct vxl_waiting *vxl_thread_waiting(struct vxl_proc *p);
 /* Is the call in progress the one that waited, made again? */
@@ -109,7 +115,7 @@ void vxl_thread_block(struct vxl_proc *p);
 void vxl_thread_goes_on(struct vxl_proc *p);
 /* Wait for what the blocked call waits for. */
 void vxl_thread_sleep(struct vxl_proc *p);
-/* Signals for the process that the calling thread blocks: others may take them. */
+/* Signals for the process that the calling thread, which has taken its own, leaves: others may take them. */
 void vxl_threads_offer(struct vxl_proc *p);
 
 /* Wake up to `count` that wait at addr; of those beyond, up to `moved` wait at `to` from now on. Returns how many woke or moved. */

@@ -61,13 +61,18 @@ void vxl_thread_poke(struct vxl_thread *t)
     vxl_thread_wake(t);
 }
 
+uint64_t vxl_thread_blocked(const struct vxl_thread *t)
+{
+    return t->waiting.is_waiting ? t->waiting.blocked : t->blocked;
+}
+
 void vxl_threads_offer(struct vxl_proc *p)
 {
-    uint64_t held = p->pending & ~p->directed & p->blocked, new = held & ~p->offered;
+    uint64_t held = p->pending & ~p->directed, new = held & ~p->offered;
     p->offered = held;
     for (unsigned i = 0; new && i < VXL_THREAD_LIMIT; i++) {
         struct vxl_thread *t = atomic_load(&p->slots[i]);
-        if (t && t != p->self && t->is_used && new & ~(t->waiting.is_waiting ? t->waiting.blocked : t->blocked))
+        if (t && t != p->self && t->is_used && new & (~vxl_thread_blocked(t) | t->waiting.awaited))
             vxl_thread_poke(t);
     }
 }
@@ -141,7 +146,7 @@ int vxl_thread_wait(struct vxl_proc *p, struct pollfd *fds, unsigned count, cons
     if (count)
         memcpy(copy, fds, count * sizeof *copy);
     *w = (struct vxl_waiting){.is_waiting = true, .fds = copy, .count = count, .has_end = has_end, .end = at,
-                              .blocked = p->blocked, .eip = p->regs.eip - INT80_BYTES, .esp = p->regs.esp};
+                              .blocked = p->blocked, .awaited = p->awaited, .eip = p->regs.eip - INT80_BYTES, .esp = p->regs.esp};
     p->is_blocked = true;
     return -EINTR;
 }
@@ -159,7 +164,7 @@ int vxl_thread_pause(struct vxl_proc *p, int host_fd, short events)
     return vxl_is_interrupted(p) ? -EINTR : 0;
 }
 
-int vxl_open_slowly(struct vxl_proc *p, struct vxl_place *place, uint64_t flags, uint32_t mode)
+int64_t vxl_call_slowly(struct vxl_proc *p, int64_t (*call)(void *argument), void *argument)
 {
     enum { AGAIN_NS = 10000000 };
     struct vxl_thread *t = p->self;
@@ -167,7 +172,7 @@ int vxl_open_slowly(struct vxl_proc *p, struct vxl_place *place, uint64_t flags,
     struct itimerspec when = {{0, AGAIN_NS}, {0, AGAIN_NS}};
     sigset_t set;
     timer_t timer;
-    int fd = -EINTR;
+    int64_t result = -EINTR;
     atomic_store(&t->wake, 0);
     event.sigev_notify_thread_id = (int)syscall(SYS_gettid);
     if (vxl_is_interrupted(p))
@@ -182,12 +187,12 @@ int vxl_open_slowly(struct vxl_proc *p, struct vxl_place *place, uint64_t flags,
     /* a signal that comes before the call has begun is lost: the timer sends others */
     timer_settime(timer, 0, &when, NULL);
     if (!atomic_load(&t->wake))
-        fd = vxl_open_beneath(place, flags, mode);
+        result = call(argument);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     atomic_store(&t->polling, 0);
     timer_delete(timer);
     vxl_thread_enter(p, t);
-    return fd;
+    return result;
 }
 
 int vxl_wait_a_little(struct vxl_proc *p)

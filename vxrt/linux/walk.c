@@ -49,7 +49,7 @@ static bool enter_mount(struct vxl_place *place, const char **rest)
     return true;
 }
 
-static bool is_above_mount(const struct vxl_place *place)
+bool vxl_is_above_mount(const struct vxl_place *place)
 {
     if (!strcmp(place->guest, "/dev")) /* the devices that are always there */
         return true;
@@ -70,7 +70,7 @@ static int look(struct vxl_place *place, char target[VXL_PATH_BYTES])
         return PLAIN;
     int fd = status < 0 ? status : vxl_open_here(place, O_PATH | O_NOFOLLOW, 0);
     if (fd < 0)
-        return fd == -ENOENT ? (is_above_mount(place) ? DIRECTORY : MISSING) : fd == -ELOOP ? -EAGAIN : fd;
+        return fd == -ENOENT ? (vxl_is_above_mount(place) ? DIRECTORY : MISSING) : fd == -ELOOP ? -EAGAIN : fd;
     status = fstat(fd, &st) ? -errno : S_ISLNK(st.st_mode) ? LINK : S_ISDIR(st.st_mode) ? DIRECTORY : PLAIN;
     if (status == LINK) {
         ssize_t size = readlinkat(fd, "", target, VXL_PATH_BYTES - 1);
