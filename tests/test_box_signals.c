@@ -270,7 +270,7 @@ static void test_urgent_chained(void)
     vx_box_free(box);
 }
 
-/* A handler without SA_ONSTACK runs on the return stack: harmless. */
+/* A handler without SA_ONSTACK runs on the return stack, below what is in use (test_hostile_cache: what it leaves there). */
 static void test_handler_on_return_stack(void)
 {
     struct vx_trap trap;

@@ -24,6 +24,7 @@
 
 #include "tests/hostile.h"
 #include "tests/test_box.h"
+#include "vxrt/internal.h"
 
 #define BATCH 100u /* mutants for one child */
 #define CANARY 0x5ca1ab1e0ddba115ull
@@ -184,6 +185,16 @@ static __attribute__((noinline)) void run_guarded(struct vx_box *box, struct vx_
     check(stack_canary, 64, "stack");
 }
 
+/* What a signal handler of the application that runs on the return stack may leave there. */
+static uint64_t left_below;
+
+static void leave_below(const struct vx_box *box)
+{
+    uint64_t *top = (uint64_t *)box->ctx->rsp_top;
+    for (size_t i = 1; left_below && i < VXI_RETURN_STACK_BYTES / 8; i++)
+        top[-(ptrdiff_t)i] = left_below;
+}
+
 static void run_file(const uint8_t *file, size_t size)
 {
     struct vx_box_options options = { .size = sizeof options, .max_memory = 16u << 20, .no_dynamic = true };
@@ -203,6 +214,7 @@ static void run_file(const uint8_t *file, size_t size)
         regs.gs_base = 0xfff00000u;
         vx_box_set_regs(box, &regs);
         vx_box_set_time_limit(box, RUN_NS);
+        leave_below(box);
         for (int i = 0; i < 50; i++) {
             run_guarded(box, &trap);
             report->traps[trap.kind % 32]++;
@@ -344,7 +356,12 @@ static void run_code(const uint8_t *code, size_t code_size)
     free(file);
 }
 
-/* Misses without a return before them took slots of the return stack that were never used, then memory below it. */
+static void write_to_canary(void)
+{
+    global_canary[5] = 1;
+}
+
+/* Misses without a return before them took slots of the return stack that were never used, that others had written, then memory below it. */
 static void test_miss_without_return(void)
 {
     static const uint8_t miss[] = { 0x41, 0xb8, 0x00, 0x90, 0x04, 0x08, /* movl $HOSTILE_CODE,%r8d */
@@ -353,9 +370,16 @@ static void test_miss_without_return(void)
     /* three calls, so that a return pops one that was pushed; then on by a return that misses */
     static const uint8_t returns[] = { 0x41, 0xb8, 0x00, 0x90, 0x04, 0x08, 0xe8, 5, 0, 0, 0, 0x41, 0xff, 0x67, 0x00, 0xf4,
                                        0xe8, 0, 0, 0, 0, 0xc3 };
+    /* first a miss, then, by way of the table, a return */
+    static const uint8_t miss_and_return[] = { 0x83, 0xc3, 0x01, 0x83, 0xfb, 0x02, 0x74, 10, 0x41, 0xb8, 0x00, 0x90, 0x04, 0x08,
+                                               0x41, 0xff, 0x67, 0x00, 0xc3 };
     run_code(miss, sizeof miss);
     run_code(call_and_miss, sizeof call_and_miss);
     run_code(returns, sizeof returns);
+    left_below = (uint64_t)write_to_canary;
+    run_code(call_and_miss, sizeof call_and_miss);
+    run_code(miss_and_return, sizeof miss_and_return);
+    left_below = 0;
 }
 
 static void escape_in_child(void (*escape)(void))
@@ -372,11 +396,6 @@ static void escape_in_child(void (*escape)(void))
     int status = 0;
     CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
     CU_ASSERT_NOT_EQUAL(status, 0);
-}
-
-static void write_to_canary(void)
-{
-    global_canary[5] = 1;
 }
 
 static void touch_nothing(void)

@@ -36,12 +36,14 @@ GUEST(program,
       ".org guest_program+0x800\n 5: addl $5, %eax\n ret\n"
       ".org guest_program+0x900\n 6: incl %eax\n movl %eax, 0x0804b000\n pushl %eax\n pushl $7\n popl %edx\n popl %ecx\n jmp 6b\n"
       ".org guest_program+0xa00\n 7: movl $1, %eax\n movl 0x0, %ecx\n int $0x80\n"
-      ".org guest_program+0xb00\n 8: movl %ecx, " AT(patched) "\n call 5b\n movl $0x11, %eax\n patched = . - 4\n int $0x80\n"
+      ".org guest_program+0xb00\n 8: movl %ecx, " AT(patched) "\n call 5b\n movl $0x11, %eax\n patched = . - 4\n int $0x80\n jmp 8b\n"
+      ".org guest_program+0xc00\n 9: nop\n nop\n int $0x80\n"
       ".org guest_program+0x1000\n nop\n");
 
 #define LOOP 0x900u
 #define FAULT 0xa00u
 #define PATCH 0xb00u
+#define UNSEEN 0xc00u /* not in the cache */
 
 struct program {
     uint8_t elf[FILE_BYTES];
@@ -390,7 +392,7 @@ static void test_units(void)
     vx_box_free(box);
 }
 
-/* A slot that was popped may be used again, and its code's memory too: so the slots go first. */
+/* Memory of code is used again, so the slots that name it go. */
 static void flushed_code_leaves_no_return_address(void)
 {
     struct vx_box *box = NULL;
@@ -406,6 +408,32 @@ static void flushed_code_leaves_no_return_address(void)
     CU_ASSERT_EQUAL(left, 0);
     CU_ASSERT_NOT_EQUAL(*top, 0);
     vx_box_free(box);
+}
+
+/* A unit's memory is used again: the table has entries of units alone, and none when they are gone. */
+static void flushed_code_leaves_no_slot(void)
+{
+    struct vx_trap trap;
+    struct vx_image *image = image_with(false);
+    struct vx_box *box = box_of(image, false, UNSEEN);
+    run_to(box, VX_TRAP_SYSCALL, &trap);
+    /* in the middle of the unit, in a page that the cache stands for */
+    for (uint32_t at = UNSEEN + 1; at < UNSEEN + 3; at++) {
+        set_eip(box, TEXT + at);
+        run_to(box, VX_TRAP_SYSCALL, &trap);
+        CU_ASSERT_EQUAL(*VXI_SLOT(box->ctx, TEXT + at), 0);
+    }
+    set_eip(box, TEXT + UNSEEN);
+    run_to(box, VX_TRAP_SYSCALL, &trap);
+    CU_ASSERT_NOT_EQUAL(*VXI_SLOT(box->ctx, TEXT + UNSEEN), 0);
+    *VXI_SLOT(box->ctx, TEXT + UNSEEN + 1) = 1;
+    vxi_units_flush(box);
+    CU_ASSERT_EQUAL(*VXI_SLOT(box->ctx, TEXT + UNSEEN), 0);
+    CU_ASSERT_EQUAL(*VXI_SLOT(box->ctx, TEXT + UNSEEN + 1), 0);
+    set_eip(box, TEXT + UNSEEN);
+    run_to(box, VX_TRAP_SYSCALL, &trap);
+    vx_box_free(box);
+    vx_image_close(image);
 }
 
 static void test_map(void)
@@ -440,6 +468,7 @@ int main(void)
     CU_add_test(suite, "threads share an image", test_shared_image);
     CU_add_test(suite, "units", test_units);
     CU_add_test(suite, "flushed code leaves no return address", flushed_code_leaves_no_return_address);
+    CU_add_test(suite, "flushed code leaves no slot", flushed_code_leaves_no_slot);
     CU_add_test(suite, "address map", test_map);
     CU_basic_set_mode(CU_BRM_VERBOSE);
     CU_basic_run_tests();

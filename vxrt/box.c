@@ -74,10 +74,7 @@ struct vxi_context *vxi_context_at(const struct vx_box *box, size_t index)
     return thread ? thread->seat.ctx : NULL;
 }
 
-/*
- * Each slot, also below rsp, holds 0, a stub, or the address of a continuation that is still code: a slot that was popped
- * may be used again (enter.S). So before memory of code is used for anything else the slots must go.
- */
+/* Nothing reads a slot below rsp, where a signal handler of the application may have left anything; but the memory is not kept. */
 void vxi_forget_return_stack(struct vx_box *box)
 {
     struct vxi_context *ctx;

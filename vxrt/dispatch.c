@@ -52,17 +52,6 @@ static bool resynchronise(struct vxi_context *ctx, uint32_t target)
     return false;
 }
 
-/*
- * Not a return of this stack's: the popped slot stays, whoever owns it will come for it. Code that comes without having
- * returned gets no slot that was never used, and none below the stack.
- */
-static void keep_slot(struct vxi_context *ctx)
-{
-    uint64_t low = ctx->rsp_top + 8 - VXI_RETURN_STACK_BYTES;
-    if (ctx->rsp > low && *(const uint64_t *)(ctx->rsp - 8))
-        ctx->rsp -= 8;
-}
-
 int vxi_dispatch(struct vxi_context *ctx)
 {
     for (;;) {
@@ -78,11 +67,8 @@ int vxi_dispatch(struct vxi_context *ctx)
         ctx->regs.eip = ctx->r8;
         if (ctx->stepping)
             return VXI_EXIT_MISS;
-        if (reason == VXI_EXIT_RETURN) {
-            if (resynchronise(ctx, ctx->r8))
-                continue;
-            keep_slot(ctx);
-        }
+        if (reason == VXI_EXIT_RETURN && resynchronise(ctx, ctx->r8))
+            continue;
         uint64_t offset = *VXI_SLOT(ctx, ctx->r8);
         if (!offset)
             return VXI_EXIT_MISS;

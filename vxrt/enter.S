@@ -95,9 +95,9 @@ vxi_stub_miss:
 
         /*
          * A return that is not the one the host predicted (longjmp, unwinding, stack switching). Answered here as
-         * far as possible: a frame a little further up may be the one that is returned to; else the popped slot
-         * stays, whoever owns it will come for it, and the table knows the target. r10d tells the flags (format/sandbox.h). Code may come here without
-         * having returned: then the slot below may be one that was never used (0), or below the stack. r9-r11 are free; flags are
+         * far as possible: a frame a little further up may be the one that is returned to; else the table knows the target. The popped
+         * slot is gone: below rsp there may be anything, as handlers of the application's signals run there, and code may come here without
+         * having returned. r10d tells the flags (format/sandbox.h). r9-r11 are free; flags are
          * kept in eax. A request to stop that arrives meanwhile comes again (signal.c).
          */
         .balign 64
@@ -142,14 +142,7 @@ vxi_stub_return:
         jnz     1b
 3:      movq    %r9, %rsp
         jmp     5f
-4:      leaq    VXI_RETURN_STACK_BYTES-16(%rsp), %r9
-        cmpq    VXI_CTX_RSP_TOP(%r15), %r9
-        jb      8f
-        cmpq    $0, -8(%rsp)
-        je      8f
-        subq    $8, %rsp
-8:
-        movl    %r8d, %r11d
+4:      movl    %r8d, %r11d
         movq    VXI_CTX_TABLE(%r15,%r11,8), %r11
         leaq    (%r12,%r11), %r11
 5:      movl    REG(1)(%r15), %ecx

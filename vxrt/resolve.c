@@ -82,11 +82,15 @@ static uint64_t cached(struct vx_box *box, vx_gaddr eip)
     return (uint64_t)zone->base + host;
 }
 
-/* Boundaries in the middle of code that is there already. */
-static uint64_t boundary(struct vx_box *box, vx_gaddr eip, bool is_miss, int32_t *esp_delta)
+/*
+ * Boundaries in the middle of code that is there already. *is_lasting: of the cache's, and as good as an entry. One of a unit gets no slot: dropping
+ * a unit takes those of its entries away, and its memory is used again.
+ */
+static uint64_t boundary(struct vx_box *box, vx_gaddr eip, bool is_miss, int32_t *esp_delta, bool *is_lasting)
 {
     uint64_t host = 0;
     struct vxi_zone *zone = vxi_zone_of(box, eip);
+    *is_lasting = false;
     if (zone) {
         host = vxi_zone_resume(zone, eip, esp_delta, &box->stats);
         if (atomic_load(&zone->is_bad)) {
@@ -98,6 +102,7 @@ static uint64_t boundary(struct vx_box *box, vx_gaddr eip, bool is_miss, int32_t
             host = 0;
         if (host)
             box->stats.cache_lookups++;
+        *is_lasting = host && *esp_delta == 0;
     }
     if (!host && !is_miss)
         host = vxi_unit_resume(box, eip, esp_delta);
@@ -212,8 +217,9 @@ enum vxi_next vxi_resolve(struct vx_box *box, bool is_miss, struct vx_trap *trap
         return enter_and_keep(box, host);
     }
     int32_t esp_delta = 0;
-    host = boundary(box, eip, is_miss, &esp_delta);
-    if (host && vxi_zone_of(box, eip) && esp_delta == 0)
+    bool is_lasting;
+    host = boundary(box, eip, is_miss, &esp_delta, &is_lasting);
+    if (is_lasting)
         return enter_and_keep(box, host);
     return host ? enter_at(box, host, esp_delta) : translate(box, trap);
 }

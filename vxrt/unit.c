@@ -3,7 +3,7 @@
  * nothing but the table and the return stack leads into it.
  *
  * Units lie one after the other in a zone that is sealed page by page; the
- * memory of a dropped unit is not used again before everything is flushed and
+ * memory of a dropped unit is not used again before everything is flushed, the table cleared and
  * the return stack reset, so that no stale slot can point to other code.
  */
 #include <stdlib.h>
@@ -371,6 +371,8 @@ void vxi_units_flush(struct vx_box *box)
     }
     vxi_forget_places(box);
     box->stats.code_invalidations++;
+    /* Dropping has taken the slots of entries; whatever else should be there names memory that is used again. */
+    vxi_clear_table(box);
     vxi_forget_return_stack(box);
 }
 
