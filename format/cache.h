@@ -136,6 +136,8 @@ void vxf_close(struct vxf_file *file);
 const struct vxf_meta *vxf_meta(const struct vxf_file *file);
 /* Owned by file. Chunks are sorted, page-aligned and do not overlap once padded to pages. */
 const struct vxf_chunk *vxf_chunks(const struct vxf_file *file, size_t *count);
+/* Fault-map rows of all chunks. */
+uint64_t vxf_row_count(const struct vxf_file *file);
 /* Owned by file. Sorted by guest, unique; every host offset is inside a chunk. */
 const struct vxf_entry *vxf_entries(const struct vxf_file *file, size_t *count);
 /* Owned by file. Sorted, unique. */

@@ -40,8 +40,8 @@ static const char *check_rows(const struct vxf_content *content)
                 return "a fault-map row is malformed";
             from = r->host;
         }
-        if (row - first > VXI_ROW_COUNT_LIMIT)
-            return "a chunk has too many fault-map rows";
+        if (row - first > chunk.size)
+            return "a chunk has more fault-map rows than bytes";
     }
     return row == content->row_count ? NULL : "fault-map rows are not sorted, or outside chunks";
 }

@@ -18,7 +18,6 @@
 #define VXI_CHUNK_COUNT_LIMIT (VXF_ZONE_LIMIT / VX_PAGE_BYTES)
 #define VXI_ENTRY_COUNT_LIMIT (1u << 24)
 #define VXI_PAGE_COUNT_LIMIT (1u << 20)
-#define VXI_ROW_COUNT_LIMIT VXF_CHUNK_LIMIT /* of one chunk */
 #define VXI_RELOC_FIELD_BYTES 4u
 
 /* deflate cannot do better than 258 bytes in 2 bits: a size that claims more is a lie. */

@@ -25,6 +25,14 @@ const struct vxf_chunk *vxf_chunks(const struct vxf_file *file, size_t *count)
     return file->chunks;
 }
 
+uint64_t vxf_row_count(const struct vxf_file *file)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < file->chunk_count; i++)
+        count += file->blobs[i][VXI_BLOB_ROWS].count;
+    return count;
+}
+
 const struct vxf_entry *vxf_entries(const struct vxf_file *file, size_t *count)
 {
     *count = file->entry_count;

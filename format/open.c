@@ -62,6 +62,26 @@ static vx_status check_header(struct vxf_file *file, struct vx_error *error)
     return VX_OK;
 }
 
+/* Plain bytes of the sections that opening reads whole: nothing is read, or allocated, before these are known. */
+static const uint64_t front_limits[VXI_CODE] = {
+    [VXI_META] = VXI_META_BYTES,
+    [VXI_INDEX] = (uint64_t)VXI_CHUNK_COUNT_LIMIT * VXI_INDEX_ENTRY_BYTES,
+    [VXI_ENTRIES] = (uint64_t)VXI_ENTRY_COUNT_LIMIT * 10,
+    [VXI_PAGES] = (uint64_t)VXI_PAGE_COUNT_LIMIT * 13,
+};
+
+static vx_status check_front(size_t section, const struct vxf_section_info *info, struct vx_error *error)
+{
+    if (section >= VXI_CODE)
+        return VX_OK;
+    if (info->plain_bytes > front_limits[section])
+        return vxi_fail(error, VX_ERR_VXC_LIMIT, info->offset, "section %s is too large", info->name);
+    /* a block is never larger stored than plain, and has 4 bytes in its section's table */
+    if (info->stored_bytes > info->plain_bytes + 4 * vxi_block_count(info->plain_bytes))
+        return vxi_fail(error, VX_ERR_VXC_SECTION, info->offset, "section %s is larger than its contents", info->name);
+    return VX_OK;
+}
+
 /* Sections follow each other without gaps, in the order of their kinds. */
 static vx_status read_table(struct vxf_file *file, struct vx_error *error)
 {
@@ -85,6 +105,9 @@ static vx_status read_table(struct vxf_file *file, struct vx_error *error)
         if (info->offset != end || end > file->size || info->stored_bytes > file->size - end)
             return vxi_fail(error, VX_ERR_VXC_SECTION, at + 8,
                             "section %s does not follow the one before it", info->name);
+        vx_status status = check_front(i, info, error);
+        if (status != VX_OK)
+            return status;
         end += info->stored_bytes;
     }
     if (end != file->size)
@@ -152,17 +175,14 @@ static vx_status inflate_blocks(const struct vxf_section_info *info, const struc
     return VX_OK;
 }
 
-/* The plain bytes of a whole blocked section, at most `limit` of them. free_plain in any case. */
-static vx_status read_blocked(const struct vxf_file *file, enum vxi_section section,
-                              uint64_t limit, struct plain *out, struct vx_error *error)
+/* The plain bytes of a whole blocked section. free_plain in any case. */
+static vx_status read_blocked(const struct vxf_file *file, enum vxi_section section, struct plain *out,
+                              struct vx_error *error)
 {
     const struct vxf_section_info *info = &file->sections[section];
     struct vxi_blocks blocks;
     const uint8_t *bytes;
     *out = (struct plain){0};
-    if (info->plain_bytes > limit)
-        return vxi_fail(error, VX_ERR_VXC_LIMIT, info->offset, "section %s is too large",
-                        info->name);
     vx_status status = vxi_section_bytes(file, section, &bytes, &out->stored, error);
     if (status == VX_OK)
         status = vxi_blocks_open(info, bytes, &blocks, error);
@@ -217,7 +237,7 @@ static vx_status parse_meta(struct vxf_file *file, const struct plain *plain,
 static vx_status read_meta(struct vxf_file *file, struct vx_error *error)
 {
     struct plain plain;
-    vx_status status = read_blocked(file, VXI_META, VXI_META_BYTES, &plain, error);
+    vx_status status = read_blocked(file, VXI_META, &plain, error);
     if (status == VX_OK)
         status = parse_meta(file, &plain, error);
     free_plain(&plain);
@@ -263,7 +283,7 @@ static vx_status read_index_entry(struct vxf_file *file, struct vxi_cursor *c, s
     if (!chunk->size || chunk->host % VX_PAGE_BYTES || chunk->host < free_from)
         return vxi_fail(error, VX_ERR_VXC_CHUNK, at, "chunk %zu is misplaced or empty", i);
     if (!vxi_stream_sizes_ok(code->stored, code->plain) ||
-        !blob_ok(rows, VXI_ROW_COUNT_LIMIT, 1, 15) ||
+        !blob_ok(rows, chunk->size, 1, 15) ||
         !blob_ok(relocs, chunk->size / VXI_RELOC_FIELD_BYTES, 1, 5))
         return vxi_fail(error, VX_ERR_VXC_CHUNK, at, "impossible sizes of chunk %zu", i);
     return VX_OK;
@@ -314,8 +334,7 @@ static vx_status parse_index(struct vxf_file *file, const struct plain *plain,
 static vx_status read_index(struct vxf_file *file, struct vx_error *error)
 {
     struct plain plain;
-    vx_status status = read_blocked(file, VXI_INDEX,
-                                    VXI_CHUNK_COUNT_LIMIT * VXI_INDEX_ENTRY_BYTES, &plain, error);
+    vx_status status = read_blocked(file, VXI_INDEX, &plain, error);
     if (status == VX_OK)
         status = parse_index(file, &plain, error);
     free_plain(&plain);
@@ -342,8 +361,7 @@ static vx_status parse_entries(struct vxf_file *file, const struct plain *plain,
 static vx_status read_entries(struct vxf_file *file, struct vx_error *error)
 {
     struct plain plain;
-    vx_status status = read_blocked(file, VXI_ENTRIES, (uint64_t)VXI_ENTRY_COUNT_LIMIT * 10,
-                                    &plain, error);
+    vx_status status = read_blocked(file, VXI_ENTRIES, &plain, error);
     if (status == VX_OK)
         status = parse_entries(file, &plain, error);
     free_plain(&plain);
@@ -367,7 +385,7 @@ static vx_status parse_pages(struct vxf_file *file, const struct plain *plain,
 static vx_status read_pages(struct vxf_file *file, struct vx_error *error)
 {
     struct plain plain;
-    vx_status status = read_blocked(file, VXI_PAGES, VXI_PAGE_COUNT_LIMIT * 13, &plain, error);
+    vx_status status = read_blocked(file, VXI_PAGES, &plain, error);
     if (status == VX_OK)
         status = parse_pages(file, &plain, error);
     free_plain(&plain);

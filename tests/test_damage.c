@@ -6,6 +6,7 @@
 #include <CUnit/Basic.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -185,6 +186,41 @@ static void test_header_and_table(void)
     free(bytes);
 }
 
+/* A file that says it is long before its code, and is: no byte of that is read. */
+static void test_long_front(void)
+{
+    char path[] = "/tmp/vx-front-XXXXXX";
+    const uint64_t size = 6ull << 30, table = VXI_HEADER_BYTES + 7 * VXI_TABLE_ENTRY_BYTES;
+    for (unsigned large = VXI_META; large < VXI_CODE; large++)
+        for (int is_stored = 0; is_stored < 2; is_stored++) {
+            uint8_t front[VXI_HEADER_BYTES + 7 * VXI_TABLE_ENTRY_BYTES] = {0};
+            struct vxf_file *file;
+            struct vx_error error;
+            uint64_t at = table;
+            memcpy(front, VXI_MAGIC, sizeof VXI_MAGIC - 1);
+            vxi_store32(front + 8, VXF_VERSION);
+            store64(front + 16, size);
+            vxi_store32(front + 40, 7);
+            for (unsigned i = 0; i < 7; i++) {
+                uint8_t *entry = front + VXI_HEADER_BYTES + i * VXI_TABLE_ENTRY_BYTES;
+                uint64_t stored = i == large ? size - table : 0;
+                vxi_store32(entry, i + 1);
+                store64(entry + 8, at);
+                store64(entry + 16, stored);
+                store64(entry + 24, is_stored ? 0 : stored);
+                at += stored;
+            }
+            int fd = mkstemp(strcpy(path, "/tmp/vx-front-XXXXXX"));
+            CU_ASSERT_FATAL(fd >= 0);
+            CU_ASSERT(write(fd, front, sizeof front) == sizeof front && ftruncate(fd, (off_t)size) == 0);
+            clock_t from = clock();
+            CU_ASSERT_EQUAL(vxf_open_fd(fd, &file, &error), is_stored ? VX_ERR_VXC_SECTION : VX_ERR_VXC_LIMIT);
+            CU_ASSERT(clock() - from < CLOCKS_PER_SEC / 2);
+            close(fd);
+            unlink(path);
+        }
+}
+
 /* Put parts together, read deeply, compare the status; frees the parts. */
 static void expect(struct parts *p, vx_status expected, const char *what)
 {
@@ -241,7 +277,7 @@ static void test_fields(void)
         {INDEX, 8, 0, VX_ERR_VXC_CHUNK},
         {INDEX, 8, UINT32_MAX, VX_ERR_VXC_CHUNK},
         {INDEX, 12, 0, VX_ERR_VXC_CHUNK},
-        {INDEX, 12, VXI_ROW_COUNT_LIMIT + 1, VX_ERR_VXC_CHUNK},
+        {INDEX, 12, VXF_CHUNK_LIMIT + 1, VX_ERR_VXC_CHUNK},
         {INDEX, 16, 0, VX_ERR_VXC_CHUNK},
         {INDEX, 16, UINT32_MAX, VX_ERR_VXC_CHUNK},
         {INDEX, 20, 0, VX_ERR_VXC_CHUNK},
@@ -705,6 +741,7 @@ int main(void)
     CU_add_test(suite, "changed after opening", test_change_after_opening);
     CU_add_test(suite, "every length", test_every_length);
     CU_add_test(suite, "header and section table", test_header_and_table);
+    CU_add_test(suite, "a long front", test_long_front);
     CU_add_test(suite, "fields, hashes recomputed", test_fields);
     CU_add_test(suite, "entries", test_entries);
     CU_add_test(suite, "pages", test_pages);

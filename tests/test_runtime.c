@@ -436,6 +436,33 @@ static void flushed_code_leaves_no_slot(void)
     vx_image_close(image);
 }
 
+/* Every other page has its code in a zone, then the pages between. */
+static void test_zones_of_pages(void)
+{
+    enum { COUNT = 1 << 17 };
+    struct vx_image *image = image_with(false);
+    struct vx_box *box = NULL;
+    struct vx_error error;
+    struct vxi_pages *pages = malloc(COUNT * sizeof *pages);
+    CU_ASSERT_EQUAL_FATAL(vx_box_new(NULL, NULL, &box, &error), VX_OK);
+    for (uint32_t odd = 0; odd < 2; odd++) {
+        for (uint32_t i = 0; i < COUNT; i++)
+            pages[i] = (struct vxi_pages){ 4 * i + 2 * odd, 4 * i + 2 * odd };
+        CU_ASSERT_EQUAL(vxi_zones_add(box, image->zone, pages, COUNT), VX_OK);
+        CU_ASSERT_EQUAL(vxi_zones_add(box, image->zone, &pages[COUNT / 2], 1), VX_ERR_ARGUMENT);
+    }
+    CU_ASSERT_EQUAL(vxi_zones_add(box, image->zone, &(struct vxi_pages){ 3, 4 }, 1), VX_ERR_ARGUMENT);
+    CU_ASSERT_EQUAL(vxi_zones_add(box, image->zone, &(struct vxi_pages){ 1, 2 }, 1), VX_ERR_ARGUMENT);
+    CU_ASSERT_EQUAL(box->zones->count, 2 * COUNT);
+    memset(box->pages, VXI_PAGE_IMAGE, 2 * COUNT);
+    for (uint32_t page = 0; page < 2 * COUNT; page++)
+        CU_ASSERT_EQUAL(vxi_zone_of(box, page * VX_PAGE_BYTES) != NULL, page % 2 == 0);
+    memset(box->pages, 0, 2 * COUNT);
+    free(pages);
+    vx_box_free(box);
+    vx_image_close(image);
+}
+
 static void test_map(void)
 {
     struct vxi_map map = { 0 };
@@ -469,6 +496,7 @@ int main(void)
     CU_add_test(suite, "units", test_units);
     CU_add_test(suite, "flushed code leaves no return address", flushed_code_leaves_no_return_address);
     CU_add_test(suite, "flushed code leaves no slot", flushed_code_leaves_no_slot);
+    CU_add_test(suite, "zones of many pages", test_zones_of_pages);
     CU_add_test(suite, "address map", test_map);
     CU_basic_set_mode(CU_BRM_VERBOSE);
     CU_basic_run_tests();

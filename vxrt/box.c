@@ -106,19 +106,34 @@ void vxi_clear_table(struct vx_box *box)
     vxi_gate_fill(box);
 }
 
-/* Marked pages next to each other are one range. */
+/* Marked pages next to each other are one range: the next from *page on, false at the end. */
+static bool next_range(const struct vx_box *box, uint32_t *page, uint32_t end, struct vxi_pages *out)
+{
+    while (*page < end && !(box->pages[*page] & VXI_PAGE_IMAGE))
+        ++*page;
+    out->first = *page;
+    while (*page < end && box->pages[*page] & VXI_PAGE_IMAGE)
+        ++*page;
+    out->last = *page - 1;
+    return *page > out->first;
+}
+
 static vx_status add_ranges(struct vx_box *box, struct vxi_zone *zone)
 {
     const struct vx_image *image = box->image;
-    vx_status status = VX_OK;
+    uint32_t first = (image->elf.low + image->bias) / VX_PAGE_BYTES, count = 0;
     uint32_t end = (uint32_t)(((uint64_t)image->elf.high + image->bias + VX_PAGE_BYTES - 1) / VX_PAGE_BYTES);
-    for (uint32_t p = (image->elf.low + image->bias) / VX_PAGE_BYTES; status == VX_OK && p < end; p++) {
-        uint32_t first = p;
-        while (p < end && box->pages[p] & VXI_PAGE_IMAGE)
-            p++;
-        if (p > first)
-            status = vxi_zones_add(box, zone, first, p - 1);
-    }
+    struct vxi_pages range;
+    for (uint32_t page = first; next_range(box, &page, end, &range);)
+        count++;
+    struct vxi_pages *ranges = malloc((count + 1) * sizeof *ranges);
+    if (!ranges)
+        return VX_ERR_MEMORY;
+    count = 0;
+    for (uint32_t page = first; next_range(box, &page, end, &range);)
+        ranges[count++] = range;
+    vx_status status = count ? vxi_zones_add(box, zone, ranges, count) : VX_OK;
+    free(ranges);
     return status;
 }
 

@@ -84,7 +84,7 @@ vx_status vx_box_attach(struct vx_box *box, struct vx_code *code, vx_gaddr addr,
             return VX_ERR_RANGE;
     if (atomic_load(&code->zone->is_bad))
         return code->zone->bad_status;
-    vx_status status = vxi_zones_add(box, code->zone, first, last);
+    vx_status status = vxi_zones_add(box, code->zone, &(struct vxi_pages){ first, last }, 1);
     vxi_changed(box, first, last);
     for (uint32_t p = first; status == VX_OK && p <= last; p++)
         box->pages[p] |= VXI_PAGE_IMAGE;

@@ -134,6 +134,7 @@ struct vxi_zone {
     vx_gaddr bias;
     const struct vxf_chunk *chunks;
     size_t chunk_count;
+    uint64_t row_count;
     const struct vxf_entry *entries;
     size_t entry_count;
     uint64_t *entry_bits;
@@ -492,8 +493,11 @@ uint64_t vxi_zone_resume(struct vxi_zone *zone, vx_gaddr addr, int32_t *esp_delt
 struct vxi_zone *vxi_zone_of(const struct vx_box *box, vx_gaddr addr);
 /* The zone with a host address, or NULL. Async-signal-safe on the box's thread. */
 struct vxi_zone *vxi_zone_at(const struct vx_box *box, uint64_t host);
-/* Pages [first, last], where VXI_PAGE_IMAGE is set, have their code in the zone. VX_ERR_ARGUMENT: taken. */
-vx_status vxi_zones_add(struct vx_box *box, struct vxi_zone *zone, uint32_t first, uint32_t last);
+/* These pages, in ascending order, where VXI_PAGE_IMAGE is set, have their code in the zone. VX_ERR_ARGUMENT: taken. */
+struct vxi_pages {
+    uint32_t first, last;
+};
+vx_status vxi_zones_add(struct vx_box *box, struct vxi_zone *zone, const struct vxi_pages *pages, size_t count);
 /* The box stops using a zone, or those of some pages; its state must be in guest terms. */
 void vxi_leave_zone(struct vx_box *box, struct vxi_zone *zone);
 void vxi_leave_zones(struct vx_box *box, uint32_t first, uint32_t last);

@@ -11,6 +11,8 @@
 /* An instruction has this many rows, and this many chunks have rows of it, at the most: those of a cache that lies are not all looked at. */
 #define ROWS_OF_ONE 64u
 #define HOMES_OF_ONE 64u
+/* Looking everywhere decodes all fault maps, 24 bytes a row and 60 ns: of a zone with more an address is near the entry before it, or not found. */
+#define MOST_ROWS (4u << 20)
 
 /* Index of the last entry at or below the address, entry_count if none. */
 static size_t entry_below(const struct vxi_zone *zone, vx_gaddr addr)
@@ -190,6 +192,8 @@ static const struct vxi_homes *homes_of(struct vxi_zone *zone)
 static uint64_t resume_elsewhere(struct vxi_zone *zone, size_t but, vx_gaddr addr, int32_t *esp_delta, struct vx_stats *stats)
 {
     uint64_t host = 0;
+    if (zone->row_count > MOST_ROWS)
+        return 0;
     if (zone->chunk_count <= FEW_CHUNKS) {
         for (size_t chunk = 0; !host && chunk < zone->chunk_count; chunk++)
             if (chunk != but)

@@ -91,15 +91,15 @@ static vx_status install(struct vx_box *box, struct vxi_unit *unit, const uint8_
     uint8_t *at = units->zone + unit->host;
     uint32_t from = unit->host / VX_PAGE_BYTES * VX_PAGE_BYTES;
     uint32_t to = round_up(unit->host + unit->size, VX_PAGE_BYTES);
-    if (mprotect(units->zone + from, to - from, PROT_READ | PROT_WRITE) != 0)
-        return VX_ERR_MEMORY;
-    memcpy(at, code, size);
-    memset(at + size, HLT, units->zone + to - (at + size));
-    vx_status status = check(unit, at, &units->cpu, rule);
-    if (status != VX_OK)
-        memset(at, HLT, unit->size);
-    if (mprotect(units->zone + from, to - from, PROT_READ | PROT_EXEC) == 0)
-        return status;
+    if (mprotect(units->zone + from, to - from, PROT_READ | PROT_WRITE) == 0) {
+        memcpy(at, code, size);
+        memset(at + size, HLT, units->zone + to - (at + size));
+        vx_status status = check(unit, at, &units->cpu, rule);
+        if (status != VX_OK)
+            memset(at, HLT, unit->size);
+        if (mprotect(units->zone + from, to - from, PROT_READ | PROT_EXEC) == 0)
+            return status;
+    }
     /* Older units on the first page cannot run any more. */
     vxi_units_flush(box);
     return VX_ERR_MEMORY;

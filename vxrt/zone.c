@@ -30,6 +30,7 @@ vx_status vxi_zone_open(struct vxf_file *file, vx_gaddr bias, struct vxi_zone **
     zone->bias = bias;
     zone->size = vxf_zone_size(file);
     zone->chunks = vxf_chunks(file, &zone->chunk_count);
+    zone->row_count = vxf_row_count(file);
     zone->entries = vxf_entries(file, &zone->entry_count);
     pthread_mutex_init(&zone->lock, NULL);
     zone->entry_bits = calloc(((size_t)zone->size + 63) / 64 + 1, sizeof *zone->entry_bits);

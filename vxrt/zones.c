@@ -69,25 +69,26 @@ static bool hold(struct vx_box *box, struct vxi_zone *zone)
     return true;
 }
 
-vx_status vxi_zones_add(struct vx_box *box, struct vxi_zone *zone, uint32_t first, uint32_t last)
+vx_status vxi_zones_add(struct vx_box *box, struct vxi_zone *zone, const struct vxi_pages *pages, size_t count)
 {
     const struct vxi_zones *old = box->zones;
-    size_t count = old ? old->count : 0, at = 0;
-    while (at < count && old->ranges[at].first < first)
-        at++;
-    if ((at && old->ranges[at - 1].last >= first) || (at < count && old->ranges[at].first <= last))
-        return VX_ERR_ARGUMENT;
-    struct vxi_zones *zones = malloc(sizeof *zones + (count + 1) * sizeof *zones->ranges);
+    size_t old_count = old ? old->count : 0, from_old = 0, from_new = 0;
+    struct vxi_zones *zones = malloc(sizeof *zones + (old_count + count) * sizeof *zones->ranges);
     if (!zones || !hold(box, zone)) {
         free(zones);
         return VX_ERR_MEMORY;
     }
-    if (at)
-        memcpy(zones->ranges, old->ranges, at * sizeof *zones->ranges);
-    zones->ranges[at] = (struct vxi_range){first, last, zone};
-    if (count > at)
-        memcpy(zones->ranges + at + 1, old->ranges + at, (count - at) * sizeof *zones->ranges);
-    zones->count = count + 1;
+    for (zones->count = 0; zones->count < old_count + count; zones->count++) {
+        bool is_new = from_old == old_count || (from_new < count && pages[from_new].first < old->ranges[from_old].first);
+        struct vxi_range *range = &zones->ranges[zones->count];
+        *range = is_new ? (struct vxi_range){ pages[from_new].first, pages[from_new].last, zone } : old->ranges[from_old];
+        from_new += is_new;
+        from_old += !is_new;
+        if (zones->count && range[-1].last >= range->first) {
+            free(zones);
+            return VX_ERR_ARGUMENT;
+        }
+    }
     replace(box, zones);
     return VX_OK;
 }
