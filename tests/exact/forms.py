@@ -20,7 +20,7 @@ NO_ORACLE = {
        for name in ("sldt", "str", "sgdt", "sidt", "smsw")},
 }
 # What differs from run to run, or shows the virtual CPU: executed, and the results cleared.
-CLEARED = {"cpuid", "rdtsc", "rdtscp", "rdrand", "rdseed", "rdpid"}
+CLEARED = {"cpuid", "rdtsc", "rdtscp", "rdrand", "rdseed", "rdpid", "xgetbv"}
 FAR_BITS = ("bt", "bts", "btr", "btc")
 MODRM_OPERANDS = "EGMVWPQUNRSH"
 LOCKABLE = {"add", "or", "adc", "sbb", "and", "sub", "xor", "not", "neg", "inc", "dec", "xchg", "xadd", "cmpxchg", "cmpxchg8b",
@@ -171,15 +171,16 @@ class Encoder:
                 return [mov(EDI, self.bits(16) << 16 | offset - disp & 0xFFFF)], bytes([0x85 | reg << 3]) + le(disp, 2), address
             return [mov(EBP, self.bits(16) << 16 | offset - 5)], bytes([0x46 | reg << 3, 5]), address
         target = address - WINDOW if "fs" in how else address
+        own = () if is_xsave(variant.row) else (EAX,) # there eax says which components
         if "index" in how:
-            return self.sib(target, reg, address)
+            return self.sib(target, reg, address, own)
         if "absolute" in how or ("base" not in how and self.bits(1)):
             return [], bytes([0x05 | reg << 3]) + le(target, 4), address
         if "stack" in how:
             disp = self.pick((0, 4, 0x10, 0x40, 0x7C))
             known = variant.row.klass in ("FXSAVE", "FNSAVE", "FNSTENV", "LOAD_FAR", "LAR", "LSL", "VERR", "VERW", "MOV_TO_SEG") or is_xsave(variant.row) # prepare() or clean() need the address
             return [mov(ESP, address - disp)] if known else [], bytes([0x44 | reg << 3, 0x24, disp]), address if known else None
-        base = self.pick((EBX, EBP, ESI, EDI, EAX, ECX, EDX))
+        base = self.pick((EBX, EBP, ESI, EDI, *own, ECX, EDX))
         form = self.bits(2)
         if form == 0 and base != EBP:
             return [mov(base, target)], bytes([reg << 3 | base]), address
@@ -189,8 +190,8 @@ class Encoder:
         disp = self.bits(32)
         return [mov(base, target - disp)], bytes([0x80 | reg << 3 | base]) + le(disp, 4), address
 
-    def sib(self, target, reg, address):
-        base, index, scale = self.pick((EBX, EBP, ESI, EDI, EAX)), self.pick((ECX, EDX)), self.bits(2)
+    def sib(self, target, reg, address, own):
+        base, index, scale = self.pick((EBX, EBP, ESI, EDI, *own)), self.pick((ECX, EDX)), self.bits(2)
         count = self.pick((0, 1, 3, 0xFFFFFFFF, 0x80000000, self.bits(32)))
         form = self.bits(2)
         scaled = count << scale
@@ -313,6 +314,8 @@ class Encoder:
             before.append(mov(EDI, self.address(False)))
         elif row.klass == "BOUND" and address and "edge" not in variant.how and self.bits(1):
             before += [store(address, 0x80000000 | self.bits(8)), store(address + 4, 0x7FFFFFFF)]
+        elif is_xsave(row): # the processor may have components that the virtual CPU has not
+            before.append(b"\x83\xE0\x07") # and $7,%eax
         elif row.klass == "POPF":
             before.append(b"\x68" + le(self.bits(12) & (0xFD5 if self.bits(3) == 0 else 0xCD5), 4))
         return before

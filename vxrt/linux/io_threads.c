@@ -50,14 +50,12 @@ static int64_t read_copied(void *argument)
     return vxl_result(preadv2(c->host, &c->iov, 1, c->offset, c->flags));
 }
 
-/* The number of the host's may come to mean another file meanwhile: not that of a duplicate. */
 static int64_t transfer_copied(struct vxl_proc *p, const struct vxl_transfer *t, uint8_t *bytes, uint32_t size)
 {
-    struct copied c = {fcntl(t->host, F_DUPFD_CLOEXEC, 3), t->flags, t->offset, {bytes, size}};
-    if (c.host < 0)
-        return -errno;
-    int64_t done = vxl_call_slowly(p, t->is_write ? write_copied : read_copied, &c);
-    close(c.host);
+    struct vxl_thread *self = p->self;
+    struct copied c = {vxl_thread_hold(self, 0, t->host), t->flags, t->offset, {bytes, size}};
+    int64_t done = c.host < 0 ? c.host : vxl_call_slowly(p, t->is_write ? write_copied : read_copied, &c);
+    vxl_thread_let_go(self);
     return done;
 }
 
@@ -205,12 +203,10 @@ static int64_t send_copied(void *argument)
 
 ssize_t vxl_sendfile_patiently(struct vxl_proc *p, int out, int in, off_t *offset, size_t size)
 {
-    struct sent sent = {fcntl(out, F_DUPFD_CLOEXEC, 3), fcntl(in, F_DUPFD_CLOEXEC, 3), offset, size};
+    struct vxl_thread *self = p->self;
+    struct sent sent = {vxl_thread_hold(self, 0, out), vxl_thread_hold(self, 1, in), offset, size};
     int64_t done = sent.out < 0 || sent.in < 0 ? -EMFILE : vxl_call_slowly(p, send_copied, &sent);
-    if (sent.out >= 0)
-        close(sent.out);
-    if (sent.in >= 0)
-        close(sent.in);
+    vxl_thread_let_go(self);
     if (done >= 0)
         return done;
     errno = (int)-done;

@@ -123,6 +123,7 @@ void vxl_threads_forked(struct vxl_proc *p, bool is_child)
     for (unsigned i = 0; i < VXL_THREAD_LIMIT; i++)
         if ((t = atomic_load(&p->slots[i]))) {
             free(t->waiting.fds);
+            vxl_thread_let_go(t);
             t->waiting = (struct vxl_waiting){0};
             t->has_host = false;
             atomic_store(&t->is_used, false);

@@ -41,6 +41,7 @@ struct vxl_thread {
     bool has_host;        /* a host thread that was made for it, to be joined */
     _Atomic uint32_t wake; /* something has come for it: it does not go on waiting */
     _Atomic int polling;  /* its host thread, while it waits for descriptors: a signal ends that */
+    int held[2];          /* descriptors of the host, each + 1, that a call without the box has for itself; 0: none */
     struct vxl_waiting waiting;
     /* copies of what struct vxl_proc has for the holder */
     struct vx_regs regs;
@@ -106,6 +107,9 @@ int64_t vxl_call_slowly(struct vxl_proc *p, int64_t (*call)(void *argument), voi
 int vxl_wait_a_little(struct vxl_proc *p);
 /* The signals that a thread that is not the holder blocks. */
 uint64_t vxl_thread_blocked(const struct vxl_thread *t);
+/* Duplicates of descriptors of the host's for a call without the box: its numbers may come to mean other files meanwhile. -errno. */
+int vxl_thread_hold(struct vxl_thread *t, unsigned index, int host);
+void vxl_thread_let_go(struct vxl_thread *t);
 /* What the calling thread waits for. There are threads. */
 struct vxl_waiting *vxl_thread_waiting(struct vxl_proc *p);
 /* Is the call in progress the one that waited, made again? */

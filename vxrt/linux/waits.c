@@ -3,6 +3,7 @@
  * what it waits for, gives up the box, waits, and makes the call again. So no call goes on with
  * what it knew before (descriptors, guest memory), which other threads may have changed since.
  */
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,6 +194,24 @@ int64_t vxl_call_slowly(struct vxl_proc *p, int64_t (*call)(void *argument), voi
     timer_delete(timer);
     vxl_thread_enter(p, t);
     return result;
+}
+
+int vxl_thread_hold(struct vxl_thread *t, unsigned index, int host)
+{
+    int own = fcntl(host, F_DUPFD_CLOEXEC, 3);
+    if (own < 0)
+        return -errno;
+    t->held[index] = own + 1;
+    return own;
+}
+
+void vxl_thread_let_go(struct vxl_thread *t)
+{
+    for (unsigned i = 0; i < sizeof t->held / sizeof *t->held; i++) {
+        if (t->held[i])
+            close(t->held[i] - 1);
+        t->held[i] = 0;
+    }
 }
 
 int vxl_wait_a_little(struct vxl_proc *p)
