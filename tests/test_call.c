@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "test_call.h"
+#include "vxrt/internal.h"
 
 static char logged[64];
 static uint32_t nested_status, deepest;
@@ -465,6 +466,24 @@ static void test_suspend(void)
     CU_ASSERT_EQUAL(vx_box_free(box), VX_OK);
 }
 
+/* Another call has popped slots of the one that waits, and a signal handler of the application has left something in their place. */
+static void test_popped_slots(void)
+{
+    struct vx_box *box = new_box();
+    struct vx_trap trap;
+    union vx_value result;
+    for (unsigned popped = 1; popped < 4; popped++) {
+        call_trap(image, box, "call_wait", "i(i)", ARGS(I(1)), VX_TRAP_SUSPENDED);
+        uint64_t *slot = (uint64_t *)box->ctx->rsp;
+        for (unsigned i = 0; i < popped && (uint64_t)slot < box->ctx->rsp_top; i++)
+            *slot++ = 0x5a5a5a5a5a5a;
+        box->ctx->rsp = (uint64_t)slot;
+        CU_ASSERT_EQUAL(vx_box_resume(box, &(union vx_value)I(7), &result, &trap), VX_OK);
+        CU_ASSERT_EQUAL(result.i32, 107);
+    }
+    vx_box_free(box);
+}
+
 static void check_frames(struct vx_box *box, const char *const *names, size_t count)
 {
     struct vx_frame frames[16];
@@ -668,6 +687,7 @@ int main(void)
     CU_add_test(suite, "traps below a host function", test_nested_traps);
     CU_add_test(suite, "go on after a trap", test_resume);
     CU_add_test(suite, "suspend", test_suspend);
+    CU_add_test(suite, "popped slots are gone", test_popped_slots);
     CU_add_test(suite, "backtrace", test_backtrace);
     CU_add_test(suite, "busy", test_busy);
     CU_add_test(suite, "nothing of the host shows", test_nothing_shows);

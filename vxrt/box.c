@@ -89,7 +89,6 @@ void vxi_forget_return_stack(struct vx_box *box)
 void vxi_reset_return_stack(struct vx_box *box)
 {
     struct vxi_context *ctx;
-    box->return_epoch++;
     for (size_t i = 0; (ctx = vxi_context_at(box, i)); i++)
         empty_return_stack(ctx);
 }

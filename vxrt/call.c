@@ -86,17 +86,20 @@ static void keep_stopped(struct vx_box *box, const struct vxi_frame *frame, bool
     if (!stopped)
         return;
     *stopped = (struct vxi_stopped){ .next = box->calls.stopped, .frame = *frame, .is_suspended = is_suspended,
-                                     .base = box->calls.base, .regs = box->ctx->regs, .rsp = box->ctx->rsp,
-                                     .epoch = box->return_epoch };
+                                     .base = box->calls.base, .regs = box->ctx->regs, .rsp = box->ctx->rsp };
     box->calls.stopped = stopped;
     if (is_suspended)
         box->calls.base = box->ctx->regs.esp;
 }
 
-/* What is on the return stack below `rsp` may be used again, unless the stack was reset since. */
-static void set_return_stack(struct vx_box *box, uint64_t rsp, uint32_t epoch)
+/*
+ * Give up what a call has left on the return stack. Slots that it has popped below `rsp` are gone: signal handlers of the application may have
+ * written there since.
+ */
+static void raise_return_stack(struct vx_box *box, uint64_t rsp)
 {
-    box->ctx->rsp = epoch == box->return_epoch ? rsp : box->ctx->rsp_top;
+    if (rsp > box->ctx->rsp)
+        box->ctx->rsp = rsp;
 }
 
 static void release(struct vx_box *box, const struct vxi_frame *frame)
@@ -107,7 +110,7 @@ static void release(struct vx_box *box, const struct vxi_frame *frame)
         return;
     }
     box->calls.level = frame->level;
-    set_return_stack(box, frame->rsp, frame->epoch);
+    raise_return_stack(box, frame->rsp);
     ctx->is_float = frame->is_float;
     ctx->host_mxcsr = frame->host_mxcsr;
     ctx->host_control = frame->host_control;
@@ -141,7 +144,6 @@ static vx_status claim(struct vx_box *box, struct vxi_frame *frame)
         frame->regs = calls->has_failed ? calls->host_regs : ctx->regs;
         calls->in_host = calls->has_failed = false;
         frame->rsp = ctx->rsp;
-        frame->epoch = box->return_epoch;
         frame->is_float = ctx->is_float;
         frame->host_mxcsr = ctx->host_mxcsr;
         frame->host_control = ctx->host_control;
@@ -286,7 +288,7 @@ static bool take_stopped(struct vx_box *box, struct vxi_frame *frame, bool *is_s
         frame->regs = stopped->frame.regs;
     if (stopped->is_suspended)
         box->ctx->regs = stopped->regs;
-    set_return_stack(box, stopped->rsp, stopped->epoch);
+    raise_return_stack(box, stopped->rsp);
     box->calls.stopped = stopped->next;
     box->calls.base = stopped->base;
     free(stopped);

@@ -203,7 +203,6 @@ struct vxi_frame {
     /* A nested call: what it has to put back for the host function around it. */
     struct vx_regs regs;
     uint64_t rsp;
-    uint32_t epoch;
     uint32_t is_float;
     uint32_t host_mxcsr;
     uint16_t host_control;
@@ -217,7 +216,6 @@ struct vxi_stopped {
     vx_gaddr base;          /* calls.base before */
     struct vx_regs regs;
     uint64_t rsp;
-    uint32_t epoch;
 };
 
 struct vxi_calls {
@@ -368,7 +366,6 @@ struct vx_box {
     bool has_limit;
     uint64_t limits_ns[VXI_CLOCKS]; /* as they were set; 0: none */
     struct vxi_clock clocks[VXI_CLOCKS];
-    uint32_t return_epoch; /* counts resets of the return stack: slots of an older one may not be used */
     struct vxi_calls calls;
     struct vxi_system system;
     struct vx_snapshot *base; /* what a reset goes back to; NULL: not yet made, the image's first state */
