@@ -144,13 +144,13 @@ class Time(Case):
     """No call keeps the others of a guest, or its time limit, from having their way."""
 
     def test_threads_that_wait_in_calls(self):
-        for way in ("event", "sendfile", "pipe", "pair", "tcp", "tcp-small"):
+        for way in ("event", "sendfile", "pipe", "pair", "empty", "tcp", "tcp-small"):
             with self.subTest(way=way):
                 self.holds("--net=loopback", "blocked", way)
                 self.holds("--net=loopback", "--time-limit", "60", "blocked", way)
 
     def test_threads_that_wait_for_ever(self):
-        for way in ("event", "sendfile", "pipe", "pair", "tcp", "tcp-small"):
+        for way in ("event", "sendfile", "pipe", "pair", "empty", "tcp", "tcp-small"):
             with self.subTest(way=way):
                 self.ends_in_time("--net=loopback", "blocked", way, "forever")
 

@@ -42,6 +42,13 @@ static void *send_file(void *argument)
     return NULL;
 }
 
+static void *write_empty(void *argument)
+{
+    for (int i = 0; i < 2000; i++)
+        done += write(way[1], "", 0) == 0;
+    return NULL;
+}
+
 static void tcp(int pair[2])
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -78,6 +85,8 @@ int main(int argc, char **argv)
     if (!strcmp(what, "event")) {
         way[0] = way[1] = eventfd(7, 0);
         NEED(pthread_create(&thread, NULL, write_event, NULL) == 0);
+    } else if (!strcmp(what, "empty")) {
+        NEED(socketpair(AF_UNIX, SOCK_DGRAM, 0, way) == 0 && pthread_create(&thread, NULL, write_empty, NULL) == 0);
     } else if (!strcmp(what, "sendfile")) {
         NEED(pipe(way) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
         in = pair[0];
@@ -95,6 +104,14 @@ int main(int argc, char **argv)
     if (is_forever)
         pthread_join(thread, NULL);
     HELD(done < 8 * 4096);
+    if (!strcmp(what, "empty")) {
+        HELD(done < 2000);
+        for (int i = 0; i < 2000; i++)
+            HELD(read(way[0], large, 10) == 0);
+        pthread_join(thread, NULL);
+        HELD(done == 2000);
+        return failures;
+    }
     if (!strcmp(what, "event")) {
         HELD(read(way[0], &value, sizeof value) == sizeof value && value == 7);
         pthread_join(thread, NULL);

@@ -266,6 +266,89 @@ static void many_with_threads(void)
     close(receiver);
 }
 
+static void *sleep_until_received(void *argument)
+{
+    while (!is_received)
+        usleep(1000);
+    return NULL;
+}
+
+static volatile int pipe_signals;
+
+static void on_pipe(int number)
+{
+    pipe_signals++;
+}
+
+static void *close_later(void *argument)
+{
+    usleep(100000);
+    close(*(int *)argument);
+    return NULL;
+}
+
+/* read and write of sockets and pipes, where there is another thread. */
+static void plain_with_threads(void)
+{
+    static char large[1 << 20];
+    struct sockaddr_in address = loopback(0);
+    struct timeval limit = {0, 100000};
+    socklen_t size = sizeof address;
+    pthread_t thread, closer;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), out = socket(AF_INET, SOCK_STREAM, 0), ends[2], pair[2], done;
+    is_received = 0;
+    pthread_create(&thread, NULL, sleep_until_received, NULL);
+    bind(listener, ADDRESS(address));
+    listen(listener, 1);
+    getsockname(listener, (struct sockaddr *)&address, &size);
+    SAY(connect(out, ADDRESS(address)));
+    int in = accept(listener, NULL, NULL);
+    SAY(setsockopt(out, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit));
+    SAY(setsockopt(in, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit));
+    SAY(read(in, large, 10)); /* nothing came in time */
+    SAY(read(in, large, 0));
+    SAY(write(out, large, 0));
+    SAY(write(out, large, 10));
+    SAY(read(in, large, sizeof large));
+    do
+        done = write(out, large, 4096);
+    while (done > 0);
+    say("full", done);
+    SAY(write(out, (void *)16, 10) > 0);
+    close(out);
+    while ((done = read(in, large, sizeof large)) > 0)
+        ;
+    say("the end", done);
+    SAY(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair));
+    SAY(write(pair[0], "", 0));
+    SAY(write(pair[0], large, 5000));
+    SAY(read(pair[1], large, sizeof large));
+    SAY(read(pair[1], large, 100));
+    struct iovec parts[3] = {{large, 3}, {large + 50, 0}, {large + 100, 4}};
+    SAY(writev(pair[0], parts, 3));
+    SAY(readv(pair[1], parts, 3));
+    SAY(pipe(ends));
+    SAY(writev(ends[1], parts, 3));
+    SAY(readv(ends[0], parts, 3));
+    SAY(write(ends[1], large, 0));
+    SAY(read(ends[0], large, 0));
+    SAY(write(ends[0], large, 1));
+    SAY(read(ends[1], large, 1));
+    signal(SIGPIPE, on_pipe);
+    pthread_create(&closer, NULL, close_later, &ends[0]);
+    done = write(ends[1], large, sizeof large);
+    printf("until it was closed %d, signals %d\n", done, pipe_signals);
+    pthread_join(closer, NULL);
+    SAY(write(ends[1], large, 1));
+    printf("signals %d\n", pipe_signals);
+    signal(SIGPIPE, SIG_IGN);
+    is_received = 1;
+    pthread_join(thread, NULL);
+    close(ends[1]);
+    close(in);
+    close(listener);
+}
+
 static void what_is_not_granted(void)
 {
     struct sockaddr_un path = {AF_UNIX, "/tmp/vx-no-such-socket"};
@@ -298,5 +381,6 @@ int main(int argc, char **argv)
     datagrams();
     version_6();
     many_with_threads();
+    plain_with_threads();
     return 0;
 }

@@ -88,6 +88,15 @@ static int32_t transfer_nothing(struct vxl_proc *p, const struct vxl_transfer *t
     return result;
 }
 
+/* Nothing at all. It may be an empty message, or find that there is no reader. */
+static int32_t transfer_empty(struct vxl_proc *p, const struct vxl_transfer *t)
+{
+    char none[1];
+    ssize_t done = t->offset == VXL_NO_OFFSET ? (t->is_write ? write(t->host, none, 0) : read(t->host, none, 0))
+                                              : (t->is_write ? pwrite(t->host, none, 0, t->offset) : pread(t->host, none, 0, t->offset));
+    return done < 0 ? vxl_transfer_failed(p, t) : (int32_t)done;
+}
+
 static int32_t transfer(struct vxl_proc *p, const struct vxl_transfer *t, const struct abi32_iovec *iov,
                         unsigned count)
 {
@@ -123,7 +132,8 @@ static int32_t one(struct vxl_proc *p, const uint32_t *a, bool is_write, int64_t
         return t.host;
     if ((int32_t)a[2] < 0)
         return -EINVAL;
-    return transfer(p, &t, &iov, 1);
+    bool may_wait = a[2] || (is_write && p->threads && vxl_may_block(t.host)); /* an empty message, where there is no room */
+    return may_wait ? transfer(p, &t, &iov, 1) : transfer_empty(p, &t);
 }
 
 static int32_t many(struct vxl_proc *p, const uint32_t *a, bool is_write, int64_t offset, uint32_t flags)
@@ -141,6 +151,10 @@ static int32_t many(struct vxl_proc *p, const uint32_t *a, bool is_write, int64_
         total += iov[i].len;
     if (total > INT32_MAX)
         return -EINVAL;
+    if (!total) { /* the kernel does not ask the file */
+        ssize_t done = host_call(&t, NULL, 0);
+        return done < 0 ? -errno : (int32_t)done;
+    }
     return transfer(p, &t, iov, a[2]);
 }
 

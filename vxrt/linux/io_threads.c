@@ -118,13 +118,16 @@ int32_t vxl_write_patiently(struct vxl_proc *p, const struct vxl_transfer *t, co
             done += (uint32_t)now;
         if (now == 0 || (now > 0 && is_message && type != SOCK_STREAM))
             return (int32_t)done;
+        if (now < 0 && is_message && !done) /* it has waited as long as it should */
+            return (int32_t)now;
         if (now == -EAGAIN && vxl_thread_pause(p, t->host, POLLOUT) < 0)
             now = -VXL_RESTART_SYS;
         if (now == -EINTR && vxl_is_interrupted(p))
             now = -VXL_RESTART_SYS;
         if (now < 0 && now != -EAGAIN && now != -EINTR) {
             errno = (int)-now;
-            return done ? (int32_t)done : is_message ? (int32_t)now : vxl_transfer_failed(p, t);
+            int32_t failed = is_message ? (int32_t)now : vxl_transfer_failed(p, t);
+            return done ? (int32_t)done : failed;
         }
         if (!p->fds[t->fd].in_use || p->fds[t->fd].serial != serial)
             return done ? (int32_t)done : -EBADF;
@@ -145,18 +148,16 @@ static int32_t put_copied(struct vxl_proc *p, const struct abi32_iovec *iov, uns
     return (int32_t)size;
 }
 
-/* What of the guest's buffers can be written, at most that; *wanted: how much they are. */
-static uint32_t writable(struct vxl_proc *p, const struct abi32_iovec *iov, unsigned count, uint32_t most, uint64_t *wanted)
+/* How much of the guest's buffers can be written, at most that. */
+static uint32_t writable(struct vxl_proc *p, const struct abi32_iovec *iov, unsigned count, uint32_t most)
 {
     uint32_t size = 0;
-    bool is_whole = true;
-    *wanted = 0;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count && size < most; i++) {
         uint32_t part = iov[i].len < most - size ? iov[i].len : most - size;
-        uint32_t usable = is_whole ? vxl_accessible(p, iov[i].base, part, VX_PROT_WRITE) : 0;
-        is_whole = is_whole && usable == part;
+        uint32_t usable = vxl_accessible(p, iov[i].base, part, VX_PROT_WRITE);
         size += usable;
-        *wanted += iov[i].len;
+        if (usable < part)
+            break;
     }
     return size;
 }
@@ -164,14 +165,12 @@ static uint32_t writable(struct vxl_proc *p, const struct abi32_iovec *iov, unsi
 int32_t vxl_read_patiently(struct vxl_proc *p, const struct vxl_transfer *t, const struct abi32_iovec *iov, unsigned count)
 {
     uint8_t copy[COPY_BYTES];
-    uint64_t wanted;
-    uint32_t size = writable(p, iov, count, sizeof copy, &wanted);
+    uint32_t size = writable(p, iov, count, sizeof copy);
     int type;
-    bool is_message = is_socket(t->host, &type);
-    if (is_message && wanted)
+    if (is_socket(t->host, &type))
         return vxl_socket_read(p, t->fd, iov, count);
-    while (size || !wanted) {
-        if (!is_message && vxl_wait_fd(p, t->host, POLLIN) < 0)
+    while (size) {
+        if (vxl_wait_fd(p, t->host, POLLIN) < 0)
             return -VXL_RESTART_SYS;
         struct iovec host = {copy, size};
         int64_t done = vxl_result(preadv2(t->host, &host, 1, t->offset, t->flags | RWF_NOWAIT));
